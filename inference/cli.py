@@ -1,0 +1,200 @@
+"""The command line. Prediction needs nothing but the model folder; the other commands load ``training`` when called."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from inference.errors import InputError, RasdError
+from inference.predictor import Predictor, load
+from inference.reading import BadRow, read_rows
+from inference.results import Prediction
+
+_MODEL_HELP = "champion, encoder, tfidf, weak, a model folder or an MLflow URI"
+_BATCH = 64
+_FAILED = 2
+_INTERRUPTED = 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Give the parser of every command."""
+    parser = argparse.ArgumentParser(
+        prog="rasd", description="Watches Arabic news: topics, stances, and the words that say so."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    train = commands.add_parser("train", help="corpus to registered models, with a closing table")
+    train.add_argument("--config", metavar="F", help="a YAML file that says what differs from configs/default.yaml")
+    train.add_argument("--set", action="append", default=[], metavar="K=V", help="override a key, such as seed=7")
+    train.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
+    label = commands.add_parser("label", help="weak labels for any corpus, and the analysis of the functions")
+    label.add_argument("--input", required=True, metavar="F", help="file or folder")
+    label.add_argument("--output", required=True, metavar="F", help="a .parquet or .jsonl file")
+    label.add_argument("--config", metavar="F")
+    label.add_argument("--set", action="append", default=[], metavar="K=V")
+    label.add_argument("--gold", metavar="F", help="gold to score the functions on")
+    label.add_argument("--json", action="store_true", help="print the analysis as one JSON object")
+    label.add_argument("--skip-broken", action="store_true", help="leave out a function that raises, and say so")
+    evaluate = commands.add_parser("evaluate", help="a model's metrics on gold")
+    evaluate.add_argument("--model", default="champion", metavar="M")
+    evaluate.add_argument("--gold", required=True, metavar="F")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+    predict = commands.add_parser("predict", help="topics, stances and evidence of texts")
+    predict.add_argument("text", nargs="*", metavar="TEXT", help="paragraphs; - reads standard input")
+    predict.add_argument("--input", metavar="F", help="file or folder: .txt .jsonl .csv .parquet")
+    predict.add_argument("--output", metavar="F", help="a .jsonl file; bad rows go to F.errors.jsonl")
+    predict.add_argument("--model", default="champion", metavar="M", help=_MODEL_HELP)
+    predict.add_argument("--format", choices=("table", "jsonl"), default=None)
+    encoders = commands.add_parser("encoders", help="which encoders are available here, and how to get the others")
+    encoders.add_argument("--json", action="store_true")
+    dashboard = commands.add_parser("dashboard", help="the MLflow UI on this project's store")
+    serve = commands.add_parser("serve", help="REST through MLflow's scoring server")
+    serve.add_argument("--model", default="models:/rasd@champion", metavar="URI")
+    for server, port in ((dashboard, 5000), (serve, 5001)):
+        server.add_argument("--host", default="127.0.0.1")
+        server.add_argument("--port", type=int, default=port)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: the command line without the program's name; that of the process where None.
+
+    Returns:
+        the exit status: 0, 2 where something a person can mend went wrong, 130 where interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # Arabic must come out right in any locale, and a lone surrogate must not end the run.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    options = build_parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except RasdError as error:
+        print(f"rasd: error: {error}", file=sys.stderr)
+        return _FAILED
+    except BrokenPipeError:
+        # The reader of our output has gone, as `rasd predict ... | head` does; that is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("rasd: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "predict":
+        return _predict(options)
+    if options.command == "evaluate":
+        return _evaluate(options)
+    try:
+        from training import commands
+    except ImportError as error:
+        raise RasdError(
+            f"`rasd {options.command}` needs what training needs ({error}): pip install 'rasd[train]'"
+        ) from None
+    return commands.run(options)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from inference.evaluate import evaluate
+
+    metrics = evaluate(options.model, options.gold)
+    if options.json:
+        print(json.dumps(metrics, ensure_ascii=False))
+        return 0
+    print(f"{options.model} on {options.gold} ({metrics['n']} paragraphs)")
+    for topic, m in metrics["topics"]["per_topic"].items():
+        row = f"precision {m['precision']:.3f}  recall {m['recall']:.3f}  F1 {m['f1']:.3f}  ({m['support']} paragraphs)"
+        print(f"  {topic:<14}{row}")
+    for part in ("topics", "stance", "joint"):
+        print(f"  {part + ' macro-F1':<18}{metrics[part]['macro_f1']:.3f}")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    texts = list(options.text)
+    if bool(texts) == bool(options.input):
+        raise InputError("give texts as arguments (- for standard input), or --input FILE, and not both")
+    predictor = load(options.model)
+    bad: list[BadRow] = []
+    as_json = options.format == "jsonl" or (options.format is None and (options.input or options.output))
+    output = Path(options.output) if options.output else None
+    partial = output.with_name(output.name + ".part") if output else None
+    handle: TextIO = partial.open("w", encoding="utf-8", errors="backslashreplace") if partial else sys.stdout
+    try:
+        rows = read_rows(options.input) if options.input else _given(texts)
+        for fields, prediction in _predictions(predictor, rows, bad):
+            if as_json:
+                handle.write(json.dumps({**fields, **prediction.to_json()}, ensure_ascii=False, default=str) + "\n")
+            else:
+                handle.write(table(prediction) + "\n")
+    finally:
+        if handle is not sys.stdout:
+            handle.close()
+    if partial and output:
+        partial.replace(output)
+    _report(bad, output)
+    return 0
+
+
+def _given(texts: list[str]) -> Iterator[tuple[dict[str, object], str]]:
+    for text in texts:
+        if text != "-":
+            yield {}, text
+            continue
+        for line in sys.stdin.buffer.read().decode("utf-8", "replace").splitlines():
+            if line.strip():
+                yield {}, line
+
+
+def _predictions(
+    predictor: Predictor, rows: Iterator[object], bad: list[BadRow]
+) -> Iterator[tuple[dict[str, object], Prediction]]:
+    batch: list[tuple[dict[str, object], str]] = []
+    for row in rows:
+        if isinstance(row, BadRow):
+            bad.append(row)
+            continue
+        batch.append(row if isinstance(row, tuple) else (dict(row.fields), row.text))  # type: ignore[attr-defined]
+        if len(batch) == _BATCH:
+            yield from zip([f for f, _ in batch], predictor.predict([t for _, t in batch]), strict=True)
+            batch = []
+    if batch:
+        yield from zip([f for f, _ in batch], predictor.predict([t for _, t in batch]), strict=True)
+
+
+def _report(bad: list[BadRow], output: Path | None) -> None:
+    if not bad:
+        return
+    for row in bad[:10]:
+        print(f"rasd: {row.place}: {row.reason}; left out", file=sys.stderr)
+    print(f"rasd: {len(bad)} bad row(s) left out", file=sys.stderr)
+    if output:
+        lines = (json.dumps({"place": r.place, "reason": r.reason}, ensure_ascii=False) + "\n" for r in bad)
+        output.with_name(output.name + ".errors.jsonl").write_text("".join(lines), "utf-8")
+
+
+def table(prediction: Prediction) -> str:
+    """Lay out a prediction for a person to read."""
+    lines = [prediction.text if len(prediction.text) <= 300 else prediction.text[:300] + "…"]
+    for name, topic in prediction.topics.items():
+        mark = "●" if topic.present else "○"
+        line = f"  {mark} {name:<14} {topic.probability:5.2f}"
+        if topic.present:
+            shares = "  ".join(f"{s} {p:.2f}" for s, p in topic.stance.probabilities.items())
+            line += f"  {topic.stance.label:<8} ({shares})"
+        lines.append(line + ("  (unsure)" if topic.abstained else ""))
+        lines += [f"      «{e.text}»  {e.start}-{e.end}" for e in prediction.evidence if e.topic == name]
+    lines += [f"  note: {note}" for note in prediction.notes]
+    return "\n".join([*lines, f"  [{prediction.model}]"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

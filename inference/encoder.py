@@ -1,0 +1,192 @@
+"""Serves the fine-tuned encoder with ONNX Runtime: no torch, no transformers.
+
+Texts are scored one a run, without padding, on as many threads as there are cores: a text's scores then depend on
+nothing but the text, also where weights and activations are int8, whose scale would otherwise be the batch's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from tokenizers import Tokenizer
+
+from inference.engine import Scores, Span, word_spans
+from inference.errors import ModelFolderError
+from inference.folder import Manifest
+from inference.text import View, clean_view
+
+_CHUNK = 4000
+_LONGEST_WORD = 100
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A text as tokens, and where its windows start."""
+
+    view: View
+    ids: list[int]
+    places: list[tuple[int, int]]
+    starts: list[int]
+
+    def length(self, start: int, room: int) -> int:
+        return min(room, len(self.ids) - start)
+
+
+@dataclass(frozen=True)
+class _Output:
+    """What the model gave for one window: logits, and each token's part of the topics' logits."""
+
+    topics: npt.NDArray[np.float64]
+    stance: npt.NDArray[np.float64]
+    contributions: npt.NDArray[np.float64]
+
+
+class EncoderEngine:
+    """Scores texts with a fine-tuned encoder.
+
+    Args:
+        folder: a checked model folder of kind ``encoder``.
+        manifest: its manifest.
+
+    Raises:
+        ModelFolderError: where a file cannot be loaded.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self._topics = len(manifest.taxonomy)
+        self._prefix = str(manifest.engine["prefix"])
+        self._window = int(manifest.engine["max_tokens"])
+        try:
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # tokenizers raises plain Exception
+            raise ModelFolderError(f"{folder / 'tokenizer.json'}: not a readable tokenizer ({error})") from None
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(
+                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime has no public base for its errors
+            raise ModelFolderError(f"{folder / 'model.onnx'}: not a readable ONNX model ({error})") from None
+        self._threads = max(
+            1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
+        head = self._tokenizer.encode(self._prefix.strip(), add_special_tokens=True).ids if self._prefix else None
+        pieces = head if head is not None else self._tokenizer.encode("", add_special_tokens=True).ids
+        # Everything before the text's own tokens (start token, prefix), and the end token after them.
+        self._before, self._after = pieces[:-1], pieces[-1:]
+        self._room = self._window - len(pieces)
+
+    def score(self, texts: Sequence[str]) -> list[Scores]:
+        """Give the raw scores of each text, in order."""
+        read = [self._read(t) for t in texts]
+        windows = [(r, start) for r in read for start in r.starts]
+        # Long windows first, so that no thread is left alone with one at the end.
+        order = sorted(range(len(windows)), key=lambda i: -windows[i][0].length(windows[i][1], self._room))
+        outputs: list[_Output | None] = [None] * len(windows)
+        if len(windows) == 1 or self._threads == 1:
+            done = [self._run(windows[i]) for i in order]
+        else:
+            with ThreadPoolExecutor(self._threads) as pool:
+                done = list(pool.map(lambda i: self._run(windows[i]), order))
+        for place, output in zip(order, done, strict=True):
+            outputs[place] = output
+        ready = iter(o for o in outputs if o is not None)
+        return [self._merge(r, [next(ready) for _ in r.starts]) for r in read]
+
+    def _read(self, text: str) -> _Read:
+        view = clean_view(text)
+        ids, places = self._tokenise(view)
+        step = max(self._room * 3 // 4, 1)
+        starts = [0] if len(ids) <= self._room else list(range(0, len(ids) - self._room + step, step))
+        return _Read(view, ids, places, starts)
+
+    def _run(self, window: tuple[_Read, int]) -> _Output:
+        read, start = window
+        ids = [*self._before, *read.ids[start : start + self._room], *self._after]
+        outputs = self._session.run(None, {"input_ids": np.asarray([ids], dtype=np.int64)})
+        topics, stance, contributions = (np.asarray(o[0], dtype=np.float64) for o in outputs)
+        return _Output(topics, stance, contributions[:, len(self._before) : len(ids) - len(self._after)])
+
+    def _merge(self, read: _Read, outputs: Sequence[_Output]) -> Scores:
+        topics = np.stack([o.topics for o in outputs])
+        stance = np.stack([o.stance for o in outputs])
+        weights = np.zeros((self._topics, len(read.ids)))
+        for start, output in zip(read.starts, outputs, strict=True):
+            part = weights[:, start : start + output.contributions.shape[1]]
+            np.copyto(part, output.contributions, where=np.abs(output.contributions) > np.abs(part))
+        # A topic is in the text if it is in a window; its stance is read where it is loudest.
+        share = np.exp(topics - topics.max(0))
+        share /= share.sum(0)
+        words, by_word = _by_word(read.view, read.places, weights)
+        spans = tuple(_spans(read.view, words, by_word[i]) for i in range(self._topics))
+        return Scores(topics.max(0), (stance * share[:, :, None]).sum(0), spans, windows=len(outputs))
+
+    def _tokenise(self, view: View) -> tuple[list[int], list[tuple[int, int]]]:
+        ids: list[int] = []
+        places: list[tuple[int, int]] = []
+        for start, piece in _chunks(view.text):
+            encoded = self._tokenizer.encode(piece, add_special_tokens=False)
+            ids.extend(encoded.ids)
+            places.extend((a + start, b + start) for a, b in encoded.offsets)
+        return ids, places
+
+
+def _usable_cores() -> int:
+    # A container may be given fewer cores than the machine has; not every system tells.
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _chunks(text: str) -> list[tuple[int, str]]:
+    """Cut a long text at spaces, and a word without end anywhere: tokenising is not linear in a word's length."""
+    if len(text) <= _CHUNK and max(map(len, text.split(" ")), default=0) <= _LONGEST_WORD:
+        return [(0, text)]
+    chunks: list[tuple[int, str]] = []
+    start = 0
+    while start < len(text):
+        end = min(start + _CHUNK, len(text))
+        if end < len(text) and (space := text.rfind(" ", start, end)) > start:
+            end = space
+        piece = text[start:end]
+        if max(map(len, piece.split(" ")), default=0) > _LONGEST_WORD:
+            chunks.extend((start + i, piece[i : i + _LONGEST_WORD]) for i in range(0, len(piece), _LONGEST_WORD))
+        else:
+            chunks.append((start, piece))
+        start = end
+    return chunks
+
+
+def _by_word(
+    view: View, places: Sequence[tuple[int, int]], weights: npt.NDArray[np.float64]
+) -> tuple[list[tuple[int, int]], npt.NDArray[np.float64]]:
+    """Add up the tokens' weights by the words of the view that they lie in."""
+    words, start = [], 0
+    for word in view.text.split(" "):
+        words.append((start, start + len(word)))
+        start += len(word) + 1
+    sums = np.zeros((len(weights), len(words)))
+    if not places:
+        return words, sums
+    ends = np.array([e for _, e in words])
+    # Metaspace gives a token the space before its word: its last character is surely in the word.
+    own = np.searchsorted(ends, [max(b - 1, a) for a, b in places], side="right").clip(0, len(words) - 1)
+    for topic in range(len(weights)):
+        sums[topic] = np.bincount(own, weights=weights[topic], minlength=len(words))
+    return words, sums
+
+
+def _spans(view: View, words: list[tuple[int, int]], weights: npt.NDArray[np.float64]) -> tuple[Span, ...]:
+    if not view.text:
+        return ()
+    return word_spans([view.span(a, b) for a, b in words], weights)

@@ -1,0 +1,331 @@
+"""What the lexical rules mean, and that every way of running them gives the same."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.errors import ConfigError
+from inference.lexicon import ABSTAIN, LexicalFunction, Matcher, tokenise
+from tests.plain_matcher import plain_matches
+from training.topics import load_watch_list
+
+
+def function(*terms: str, vote: str = "yes", **settings: Any) -> LexicalFunction:
+    return LexicalFunction(name="f", topic="t", vote=vote, terms=terms, **settings)
+
+
+def words_matched(text: str, *terms: str, **settings: Any) -> list[str]:
+    tokens = tokenise(text)
+    matches = Matcher([function(*terms, **settings)]).match(tokens)
+    return [text[slice(*tokens.span(m.first, m.last))] for m in matches]
+
+
+def fires(text: str, *terms: str, **settings: Any) -> bool:
+    matcher = Matcher([function(*terms, **settings)])
+    assert (matcher.votes([text])[0, 0] != ABSTAIN) == bool(matcher.match(tokenise(text)))
+    return bool(matcher.match(tokenise(text)))
+
+
+def test_a_match_points_into_the_original_text() -> None:
+    assert words_matched("أُعلِنَت الصَّفْقَـــة أمس", "صفقة") == ["الصَّفْقَـــة"]
+
+
+def test_words_are_found_whatever_encoding_they_are_in() -> None:
+    assert fires("ﺻﻔﻘﺔ ﺍﻟﺴﻼﺡ", "صفقة السلاح")
+    assert fires("صفقه کبیره", "صفقة كبيرة")
+
+
+def test_a_phrase_of_adjacent_words_lets_nothing_between() -> None:
+    assert fires("قدّموا حلاً سياسياً للأزمة", "حل سياسي")
+    assert not fires("قدّموا حلاً عاجلاً سياسياً", "حل سياسي")
+
+
+@pytest.mark.parametrize(("between", "expected"), [("", True), ("كبيرة جدا و", True), ("ا ب ج د", False)])
+def test_two_dots_let_up_to_three_words_between(between: str, expected: bool) -> None:
+    assert fires(f"صفقة {between} سلاح", "صفقة .. سلاح") is expected
+
+
+def test_dots_with_a_number_let_that_many_words_between() -> None:
+    assert fires("صفقة ا ب ج د ه سلاح", "صفقة ..5 سلاح")
+    assert not fires("صفقة ا ب ج د ه سلاح", "صفقة ..4 سلاح")
+
+
+def test_a_phrase_is_found_though_the_nearest_word_leads_nowhere() -> None:
+    assert words_matched("صفقة سلاح قديم سلاح جديد", "صفقة .. سلاح جديد") == ["صفقة سلاح قديم سلاح جديد"]
+
+
+def test_a_phrase_does_not_reach_over_a_sentence_end() -> None:
+    assert not fires("انتهت الصفقة. سلاح الجو يحلق", "صفقة سلاح")
+    assert not fires("انتهت الصفقة؛ سلاح الجو يحلق", "صفقة سلاح")
+
+
+def test_alternatives_in_brackets_are_either_word() -> None:
+    matcher = Matcher([function("(بيع|شراء) (سلاح|ذخيرة)")])
+    texts = ["بيع سلاح", "بيع ذخيرة", "شراء سلاح", "شراء ذخيرة", "شراء بيع"]
+    assert matcher.votes(texts)[:, 0].tolist() == [1, 1, 1, 1, ABSTAIN]
+
+
+def test_phrases_packed_together_match_only_what_was_written() -> None:
+    matcher = Matcher([function("بيع سلاح", "شراء ذخيرة", "بيع ذخيرة")])
+    assert matcher.votes(["شراء سلاح", "بيع ذخيرة"])[:, 0].tolist() == [ABSTAIN, 1]
+
+
+def test_the_shortest_match_from_a_word_is_given() -> None:
+    assert words_matched("صفقة سلاح وسلاح", "صفقة ..3 سلاح", "صفقة سلاح وسلاح") == ["صفقة سلاح"]
+
+
+def test_near_needs_its_word_within_reach() -> None:
+    assert fires("باعت الدولة أمس سلاحا", "سلاح", near=("v:باع",), within=3)
+    assert not fires("باعت الدولة أمس سلاحا", "سلاح", near=("v:باع",), within=2)
+
+
+def test_near_looks_both_ways() -> None:
+    assert fires("سلاح باعته الدولة", "سلاح", near=("v:باع",), within=1)
+
+
+def test_near_stays_in_the_sentence() -> None:
+    assert not fires("باعت. السلاح وصل", "سلاح", near=("v:باع",), within=3)
+    assert fires("باعت 3.5 أطنان سلاح", "سلاح", near=("v:باع",), within=5)
+
+
+def test_a_term_does_not_vouch_for_itself() -> None:
+    assert not fires("وصل السلاح", "سلاح", near=("سلاح",))
+    assert fires("سلاح ثم سلاح", "سلاح", near=("سلاح",))
+    assert not fires("سفير فرنسا", "سفير", near=("سفير فرنسا",))
+
+
+def test_a_full_stop_after_one_letter_ends_no_sentence() -> None:
+    assert fires("استقبل د. محمد السفير", "v:استقبل", near=("سفير",))
+
+
+def test_a_sentence_may_end_before_a_closing_quote() -> None:
+    assert not fires("قال «باعت.» السلاح وصل", "سلاح", near=("v:باع",))
+
+
+def test_unless_takes_the_match_away_anywhere_in_the_text() -> None:
+    assert not fires("الهدف الأول. ثم تحدث عن السلاح", "سلاح", unless=("هدف",))
+
+
+def test_unless_within_reaches_only_so_far() -> None:
+    assert fires("هدف ا ب ج سلاح", "سلاح", unless=("هدف",), unless_within=3)
+    assert not fires("هدف ا ب سلاح", "سلاح", unless=("هدف",), unless_within=3)
+
+
+def test_unless_within_takes_away_a_match_inside_its_own_phrase() -> None:
+    assert not fires("ضبط سلاح أبيض", "سلاح", unless=("سلاح أبيض",), unless_within=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "negated"),
+    [
+        ("لم يرفض العرض", True),
+        ("لا يمكن أن يرفض", False),
+        ("نفى الوزير أمس أنه رفض", True),
+        ("نفى. رفض", False),
+        ("رفض العرض", False),
+    ],
+)
+def test_negation_is_skipped_or_asked_for(text: str, negated: bool) -> None:
+    assert fires(text, "v:رفض", negation="skip") is not negated
+    assert fires(text, "v:رفض", negation="only") is negated
+    assert fires(text, "v:رفض")
+
+
+def test_at_least_counts_matches() -> None:
+    assert not fires("سلاح", "سلاح", at_least=2)
+    assert fires("سلاح وسلاح", "سلاح", at_least=2)
+
+
+def test_matches_that_share_words_count_as_one() -> None:
+    assert not fires("زيادة الأجور", "زيادة الأجور", "أجور", at_least=2)
+    assert fires("زيادة الأجور والأجور", "زيادة الأجور", "أجور", at_least=2)
+
+
+def test_absent_votes_where_nothing_is_found() -> None:
+    matcher = Matcher([LexicalFunction(name="f", topic="t", vote="no", absent=("سلاح", "صفقة كبيرة"))])
+    texts = ["طقس معتدل", "سلاح", "صفقة كبيرة", "صفقة صغيرة", "", "!!"]
+    assert matcher.votes(texts)[:, 0].tolist() == [0, ABSTAIN, ABSTAIN, 0, ABSTAIN, ABSTAIN]
+
+
+def test_single_letters_and_digits_are_words_too() -> None:
+    assert fires("مقاتلات F-16 و(5+1)", "F 16")
+    assert fires("مجموعة 5+1", "5 1")
+
+
+def test_votes_are_the_values_of_the_functions_votes() -> None:
+    functions = [function("سلاح", vote=v) for v in ("no", "yes", "favor", "against", "neutral")]
+    assert Matcher(functions).votes(["سلاح"]).tolist() == [[0, 1, 0, 1, 2]]
+
+
+def test_no_texts_give_no_rows() -> None:
+    votes = Matcher([function("سلاح")]).votes([])
+    assert votes.shape == (0, 1)
+    assert votes.dtype == np.int8
+
+
+def test_a_text_s_votes_do_not_depend_on_its_neighbours() -> None:
+    matcher = Matcher([function("صفقة .. سلاح"), function("سلاح", near=("صفقة",))])
+    assert (matcher.votes(["صفقة", "سلاح", "", "صفقة"]) == ABSTAIN).all()
+
+
+def test_many_texts_are_worked_through_in_batches() -> None:
+    texts = ["سلاح", "طقس", ""] * 3000
+    assert Matcher([function("سلاح")]).votes(texts)[:, 0].tolist() == [1, ABSTAIN, ABSTAIN] * 3000
+
+
+def test_a_used_matcher_pickles() -> None:
+    matcher = Matcher([function("صفقة .. سلاح")])
+    matcher.votes(["صفقة سلاح"])
+    again = pickle.loads(pickle.dumps(matcher))
+    assert again.votes(["صفقة سلاح", "سلاح"])[:, 0].tolist() == [1, ABSTAIN]
+
+
+@pytest.mark.parametrize("term", ["", "..", "صفقة !"])
+def test_a_term_without_words_is_refused_with_its_function(term: str) -> None:
+    with pytest.raises(ConfigError, match="'f'"):
+        Matcher([function(term)])
+
+
+STEMS = ["صفقة", "سلاح", "v:رفض", "v:التقي", "=سلم", "تسلي*", "الحل", "التزام", "معارض", "5", "ألمانيا"]
+TOKENS = [
+    *(
+        [
+            "الصفقة",
+            "صفقتها",
+            "السلاح",
+            "بسلاح",
+            "رفضت",
+            "يرفضون",
+            "التقت",
+            "سلم",
+            "تسليح",
+            "للحل",
+            "الحل",
+            "الالتزام",
+            "معارضو",
+            "5",
+            "لألمانيا",
+            "لم",
+            "لا",
+            "نفى",
+        ]
+    ),
+    *(
+        [
+            "طقس",
+            "٣",
+            "دَعَا",
+            "سـلاح",
+            "ﺳﻼﺡ",
+            "F-16",
+            "…",
+            ".",
+            "،",
+            "؟",
+            "؛",
+            "...",
+            ".»",
+            "د.",
+            "\n",
+            "\u200f",
+            "😀",
+            "�",
+            "½",
+            "ﷺ",
+            "_",
+            "..",
+            "𝐀",
+            "İ",
+            "a.b",
+            "الاستراتيجيات",
+        ]
+    ),
+]
+word_strategy = st.sampled_from([*STEMS, "(صفقة|سلاح)", "(لا|تسلي*|v:رفض)"])
+gap_strategy = st.sampled_from([" ", " ", " .. ", " ..1 ", " ..5 "])
+
+
+@st.composite
+def term_strategy(draw: st.DrawFn) -> str:
+    term = draw(word_strategy)
+    for _ in range(draw(st.integers(0, 2))):
+        term += draw(gap_strategy) + draw(word_strategy)
+    return term
+
+
+terms_strategy = st.lists(term_strategy(), min_size=1, max_size=4).map(tuple)
+
+
+@st.composite
+def function_strategy(draw: st.DrawFn) -> LexicalFunction:
+    key = draw(st.sampled_from(["terms", "terms", "terms", "absent"]))
+    lists: dict[str, Any] = {key: draw(terms_strategy)}
+    if key == "terms":
+        lists |= {k: draw(st.just(()) | terms_strategy) for k in ("near", "unless")}
+    return LexicalFunction(
+        name="f",
+        topic="t",
+        vote=draw(st.sampled_from(["yes", "no", "against"])),
+        within=draw(st.integers(1, 8)),
+        unless_within=draw(st.integers(0, 6)),
+        negation=draw(st.sampled_from(["ignore", "skip", "only"])),
+        at_least=draw(st.integers(1, 3)),
+        **lists,
+    )
+
+
+text_strategy = st.lists(st.sampled_from(TOKENS), max_size=25).map(" ".join) | st.text(
+    st.sampled_from("صفقةسلاح .؟؛»\"'د5x_ـَ\u200d…½ﻻ😀\ud800\n"), max_size=40
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(function_strategy(), min_size=1, max_size=5), st.lists(text_strategy, max_size=6))
+def test_all_ways_of_matching_agree_with_the_plain_rules(functions: list[LexicalFunction], texts: list[str]) -> None:
+    matcher = Matcher(functions)
+    expected = np.full((len(texts), len(functions)), ABSTAIN)
+    for row, text in enumerate(texts):
+        matches = matcher.match(tokenise(text))
+        assert matches == plain_matches(functions, text)
+        for match in matches:
+            expected[row, match.function] = functions[match.function].vote_value
+    assert matcher.votes(texts).tolist() == expected.tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text(max_size=60), max_size=4))
+def test_any_text_at_all_can_be_voted_on(texts: list[str]) -> None:
+    matcher = Matcher([function("صفقة .. سلاح", "a*", "ا*"), LexicalFunction("g", "t", "no", absent=("سلاح",))])
+    for row, text in zip(matcher.votes(texts), texts, strict=True):
+        fired = {m.function for m in matcher.match(tokenise(text))}
+        assert {j for j, vote in enumerate(row) if vote != ABSTAIN} == fired
+
+
+PARAGRAPHS = [
+    "أعلنت وزارة الدفاع الفرنسية أمس أنها وقّعت صفقة لبيع ٣٦ مقاتلة من طراز «رافال» إلى الهند، فيما رفض المعارضون تصدير"
+    " الأسلحة إلى مناطق النزاع. وقال د. محمد: «لا حوار مع من يهدّد السلام.» وأضاف أن حظر السلاح خطوة مهمة.",
+    "استقبل الملك في الريــاض نظيره الأردني، وبحثا العلاقات الثنائية بين البلدين الشقيقين؛ ثم غادر العاصمة في ختام زيارته"
+    " الرسمية... ونفت الخارجية الإيرانية أن يكون السفير قد استُدعي، ولم تندّد بالعقوبات المفروضة على طهران!",
+    "ﺍﺗﻔﻖ ﺍﻟﻄﺮﻓﺎﻥ ﻋﻠﻰ ﻭﻗﻒ ﺇﻃﻼﻕ ﺍﻟﻨﺎﺭ، والتقت الوفود في جنیف برعایة الأمم المتحدة… مجموعة 5+1 و F-16 و İstanbul 😀",
+    "فاز الهلال بهدفين في المباراة وسجّل اللاعب هدف الحسم، وقال المدرب إن البطولة لم تنتهِ بعد.",
+    "",
+]
+
+
+def test_the_shipped_watch_list_agrees_with_the_plain_rules() -> None:
+    functions = load_watch_list(Path(__file__).parents[1] / "configs" / "topics.yaml").functions
+    matcher = Matcher(functions)
+    votes = matcher.votes(PARAGRAPHS)
+    for row, text in zip(votes, PARAGRAPHS, strict=True):
+        expected = plain_matches(list(functions), text)
+        assert matcher.match(tokenise(text)) == expected
+        values = {m.function: functions[m.function].vote_value for m in expected}
+        assert row.tolist() == [values.get(j, ABSTAIN) for j in range(len(functions))]
+    assert len(set(map(tuple, votes.tolist()))) == len(PARAGRAPHS)

@@ -1,0 +1,1 @@
+"""Train: corpus, labelling functions, label model, TF-IDF, encoder, evaluation, registry."""

@@ -1,0 +1,254 @@
+"""The analysis of labelling functions: what each one does, how right it seems, and what to mend next.
+
+Coverage, overlap and conflict are Snorkel's terms (Ratner et al., VLDB 2017); they are counted in a stream, so that a
+corpus of any length can be analysed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.lexicon import ABSTAIN, TOPIC_VOTES
+from inference.taxonomy import STANCES, Taxonomy
+from inference.text import WORD, fold
+from training.label_model import describe
+from training.labeling import LabelingFunction
+from training.weak import WeakLabels, WeakModel, columns_of
+
+VoteArray = npt.NDArray[np.int8]
+_EXAMPLES = 3
+_NEAR_DECISION = (0.2, 0.8)
+_SAME = 0.95
+
+
+@dataclass(frozen=True)
+class FunctionReport:
+    """What is known of one labelling function.
+
+    Args:
+        name: the function.
+        topic: the topic it votes on.
+        votes: the votes it gave, by name.
+        coverage: share of paragraphs on which it votes.
+        overlap: share on which it votes and another one of its kind does too.
+        conflict: share on which another one votes otherwise.
+        estimated_accuracy: what the label model believes, P(class = vote | vote).
+        gold_accuracy: share of its votes on gold that are right; None without gold or votes.
+        gold_votes: how many votes that is.
+        disagreements: ids of paragraphs where it votes against a confident label model.
+    """
+
+    name: str
+    topic: str
+    votes: dict[str, int]
+    coverage: float
+    overlap: float
+    conflict: float
+    estimated_accuracy: float
+    gold_accuracy: float | None
+    gold_votes: int
+    disagreements: list[str]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The whole analysis.
+
+    Args:
+        rows: how many paragraphs.
+        functions: a report for each function.
+        topics: per topic, the share labelled present, the share without a vote, and the mean entropy in bits.
+        suggestions: what to look at, in plain words.
+    """
+
+    rows: int
+    functions: list[FunctionReport]
+    topics: dict[str, dict[str, float]]
+    suggestions: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the analysis as ``rasd label --json`` prints it."""
+        return asdict(self)
+
+
+@dataclass
+class Counts:
+    """Sums over a stream of vote matrices; :meth:`add` them in any order.
+
+    Args:
+        functions: the columns.
+        taxonomy: the topics.
+    """
+
+    functions: Sequence[LabelingFunction]
+    taxonomy: Taxonomy
+    rows: int = 0
+    fired: npt.NDArray[np.int64] = field(init=False)
+    together: npt.NDArray[np.int64] = field(init=False)
+    overlap: npt.NDArray[np.int64] = field(init=False)
+    conflict: npt.NDArray[np.int64] = field(init=False)
+    by_vote: npt.NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.functions)
+        self.fired, self.overlap, self.conflict = (np.zeros(count, dtype=np.int64) for _ in range(3))
+        self.together = np.zeros((count, count), dtype=np.int64)
+        self.by_vote = np.zeros((count, len(STANCES)), dtype=np.int64)
+
+    def add(self, votes: VoteArray) -> None:
+        """Count a batch of votes of shape ``(rows, functions)``."""
+        self.rows += len(votes)
+        fired = votes != ABSTAIN
+        self.fired += fired.sum(0)
+        numbers = fired.astype(np.float32)
+        self.together += np.rint(numbers.T @ numbers).astype(np.int64)
+        for vote in range(len(STANCES)):
+            self.by_vote[:, vote] += (votes == vote).sum(0)
+        for columns in columns_of(self.functions, self.taxonomy).values():
+            for own in (list(columns.topic), list(columns.stance)):
+                part, active = votes[:, own], fired[:, own]
+                voters = active.sum(1, keepdims=True)
+                self.overlap[own] += (active & (voters > 1)).sum(0)
+                same = np.zeros_like(part, dtype=np.int64)
+                for vote in range(len(STANCES)):
+                    match = part == vote
+                    same += match * match.sum(1, keepdims=True)
+                self.conflict[own] += (active & (same < voters)).sum(0)
+
+
+def vote_name(function: LabelingFunction, vote: int) -> str:
+    """Give a vote's name as people write it."""
+    return STANCES[vote] if function.is_stance else TOPIC_VOTES[vote]
+
+
+@dataclass
+class Disagreements:
+    """Collects, per function, paragraphs on which it votes against a confident label model."""
+
+    functions: Sequence[LabelingFunction]
+    taxonomy: Taxonomy
+    examples: dict[int, list[str]] = field(default_factory=dict)
+
+    def add(self, ids: Sequence[str], votes: VoteArray, weak: WeakLabels) -> None:
+        """Look through a batch."""
+        for j, function in enumerate(self.functions):
+            found = self.examples.setdefault(j, [])
+            if len(found) == _EXAMPLES:
+                continue
+            i = self.taxonomy.index(function.topic)
+            share = weak.stance[:, i] if function.is_stance else np.stack([1 - weak.topics[:, i], weak.topics[:, i]], 1)
+            confident = share.max(1) > _NEAR_DECISION[1]
+            if function.is_stance:
+                confident &= weak.topics[:, i] > 0.5
+            wrong = (votes[:, j] != ABSTAIN) & confident & (votes[:, j] != share.argmax(1))
+            found.extend(ids[k] for k in np.flatnonzero(wrong)[: _EXAMPLES - len(found)])
+
+
+@dataclass
+class Uncovered:
+    """Counts word pairs of paragraphs near the decision that no ``yes`` function covers, to suggest new terms."""
+
+    pairs: Counter[str] = field(default_factory=Counter)
+    limit: int = 200_000
+
+    def add(self, texts: Sequence[str], covered: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64]) -> None:
+        """Look through a batch: texts, whether any function says yes, and the largest topic probability."""
+        low, high = _NEAR_DECISION
+        for k in np.flatnonzero(~covered & (probability > low) & (probability < high)):
+            words = WORD.findall(fold(texts[int(k)]))
+            self.pairs.update({f"{a} {b}" for a, b in itertools.pairwise(words) if len(a) > 2 and len(b) > 2})
+        if len(self.pairs) > self.limit:
+            self.pairs = Counter(dict(self.pairs.most_common(self.limit // 2)))
+
+
+def analyse(
+    counts: Counts,
+    model: WeakModel,
+    *,
+    topics: dict[str, dict[str, float]],
+    disagreements: Disagreements,
+    uncovered: Uncovered,
+    gold_votes: VoteArray | None = None,
+    gold: npt.NDArray[np.int64] | None = None,
+) -> Analysis:
+    """Put the analysis together.
+
+    Args:
+        counts: sums over the corpus.
+        model: the fitted label model.
+        topics: per topic, its sums.
+        disagreements: examples per function.
+        uncovered: word pairs of undecided paragraphs.
+        gold_votes: shape ``(gold rows, functions)``; votes on gold.
+        gold: shape ``(gold rows, topics)``; -1 absent, else the stance's place.
+    """
+    estimated: dict[int, float] = {}
+    for topic, columns in columns_of(counts.functions, counts.taxonomy).items():
+        for own, fitted in ((columns.topic, model.topic_models[topic]), (columns.stance, model.stance_models[topic])):
+            estimated |= {j: d["accuracy"] for j, d in zip(own, describe(fitted), strict=True)}
+    rows = max(counts.rows, 1)
+    reports = []
+    for j, function in enumerate(counts.functions):
+        right, judged = _on_gold(function, j, counts.taxonomy, gold_votes, gold)
+        votes = {vote_name(function, v): int(counts.by_vote[j, v]) for v in function.polarity}
+        reports.append(
+            FunctionReport(
+                name=function.name,
+                topic=function.topic,
+                votes=votes,
+                coverage=float(counts.fired[j] / rows),
+                overlap=float(counts.overlap[j] / rows),
+                conflict=float(counts.conflict[j] / rows),
+                estimated_accuracy=estimated[j],
+                gold_accuracy=right / judged if judged else None,
+                gold_votes=judged,
+                disagreements=disagreements.examples.get(j, []),
+            )
+        )
+    return Analysis(counts.rows, reports, topics, suggest(reports, counts, uncovered))
+
+
+def _on_gold(
+    function: LabelingFunction,
+    j: int,
+    taxonomy: Taxonomy,
+    votes: VoteArray | None,
+    gold: npt.NDArray[np.int64] | None,
+) -> tuple[int, int]:
+    if votes is None or gold is None:
+        return 0, 0
+    truth = gold[:, taxonomy.index(function.topic)]
+    judged = votes[:, j] != ABSTAIN
+    if function.is_stance:
+        judged &= truth >= 0
+        return int((votes[judged, j] == truth[judged]).sum()), int(judged.sum())
+    return int((votes[judged, j] == (truth[judged] >= 0)).sum()), int(judged.sum())
+
+
+def suggest(reports: Sequence[FunctionReport], counts: Counts, uncovered: Uncovered) -> list[str]:
+    """Say in plain words what is worth a look: silent, doubled and harmful functions, and terms to add."""
+    suggestions = [f"{r.name} never votes: mend its terms or drop it" for r in reports if not r.coverage]
+    fired = counts.fired
+    for a in range(len(reports)):
+        for b in range(a + 1, len(reports)):
+            same_kind = reports[a].topic == reports[b].topic and reports[a].votes.keys() == reports[b].votes.keys()
+            either = fired[a] + fired[b] - counts.together[a, b]
+            if same_kind and either and counts.together[a, b] / either >= _SAME:
+                suggestions.append(f"{reports[a].name} and {reports[b].name} vote together: one of them is enough")
+    for r in reports:
+        classes = len(STANCES) if set(r.votes) <= set(STANCES) else len(TOPIC_VOTES)
+        if r.gold_accuracy is not None and r.gold_votes >= 5 and r.gold_accuracy < 1 / classes:
+            suggestions.append(
+                f"{r.name} is right on {r.gold_accuracy:.0%} of its {r.gold_votes} gold votes: worse than chance"
+            )
+    frequent = [pair for pair, n in uncovered.pairs.most_common(15) if n >= 3]
+    if frequent:
+        suggestions.append("frequent in undecided paragraphs that no function says yes to: " + "، ".join(frequent))
+    return suggestions

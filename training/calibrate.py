@@ -1,0 +1,70 @@
+"""Calibration and thresholds from held-out weak labels; gold takes no part."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from inference.calibration import Calibration
+from training.weak import WeakLabels
+
+FloatArray = npt.NDArray[np.float64]
+_GRID = np.linspace(0.05, 0.95, 91)
+
+
+def calibrate(topics: FloatArray, stance: FloatArray, weak: WeakLabels) -> Calibration:
+    """Fit a scale and shift per topic head (Platt, 1999), a temperature per stance head (Guo et al., 2017), thresholds.
+
+    Args:
+        topics: shape ``(rows, topics)``, logits on held-out paragraphs.
+        stance: shape ``(rows, topics, 3)``, logits.
+        weak: their weak labels.
+    """
+    count = topics.shape[1]
+    plain = Calibration.identity(count)
+    scale, shift, stance_scale = np.ones(count), np.zeros(count), np.ones(count)
+    for i in range(count):
+        scale[i], shift[i] = _platt(topics[:, i], weak.topics[:, i])
+        stance_scale[i] = _temperature(stance[:, i], weak.stance[:, i], weak.topics[:, i])
+    fitted = Calibration(scale, shift, stance_scale, plain.stance_shift, plain.thresholds)
+    probability = fitted.topic_probabilities(topics)
+    thresholds = np.array([best_threshold(probability[:, i], weak.topics[:, i]) for i in range(count)])
+    return Calibration(scale, shift, stance_scale, plain.stance_shift, thresholds)
+
+
+def _platt(logits: FloatArray, target: FloatArray) -> tuple[float, float]:
+    def loss(x: FloatArray) -> float:
+        z = logits * np.exp(x[0]) + x[1]
+        # A weak pull towards no change keeps small held-out sets from running away.
+        return float(np.sum(np.logaddexp(0, z) - target * z) + 2.0 * x[0] ** 2 + 0.5 * x[1] ** 2)
+
+    fit = minimize(loss, np.zeros(2), method="BFGS")
+    return float(np.exp(np.clip(fit.x[0], -3, 3))), float(fit.x[1])
+
+
+def _temperature(logits: FloatArray, target: FloatArray, weight: FloatArray) -> float:
+    def loss(x: FloatArray) -> float:
+        z = logits * np.exp(x[0])
+        z = z - z.max(1, keepdims=True)
+        log_share = z - np.log(np.exp(z).sum(1, keepdims=True))
+        return float(-(weight * (target * log_share).sum(1)).sum() + 2.0 * x[0] ** 2)
+
+    fit = minimize(loss, np.zeros(1), method="BFGS")
+    return float(np.exp(np.clip(fit.x[0], -3, 3)))
+
+
+def best_threshold(probability: FloatArray, target: FloatArray) -> float:
+    """Give the threshold of the best expected F1 under soft labels.
+
+    Args:
+        probability: shape ``(rows,)``.
+        target: shape ``(rows,)``; the weak labels' probabilities.
+    """
+    scores = []
+    for threshold in _GRID:
+        chosen = probability >= threshold
+        scores.append(2 * float(target[chosen].sum()) / max(float(chosen.sum() + target.sum()), 1e-9))
+    # Near the best the curve is flat: the middle of the plateau is steadier than its edge.
+    plateau = np.flatnonzero(np.array(scores) >= max(scores) - 0.005)
+    return float(_GRID[plateau[len(plateau) // 2]])

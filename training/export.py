@@ -1,0 +1,171 @@
+"""Writes model folders: ONNX and tokenizer for the encoder, skops for TF-IDF, JSON for the labelling functions."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from inference.calibration import Calibration
+from inference.folder import Manifest, write_folder
+from inference.lexicon import LexicalFunction
+from inference.taxonomy import Taxonomy
+from inference.weak import FILE as WEAK_FILE
+from training.card import model_card
+from training.encoders import Encoder
+from training.model import JointModel
+from training.tfidf import TfidfModel
+from training.weak import WeakModel, columns_of
+
+log = logging.getLogger(__name__)
+OPSET = 17
+
+
+class _Served(nn.Module):
+    """The joint model as it is served: one text a run, no padding, so no mask."""
+
+    def __init__(self, model: JointModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        output = self.model(input_ids, torch.ones_like(input_ids))
+        return output.topics, output.stance, output.contributions
+
+
+def write_onnx(model: JointModel, path: Path) -> None:
+    """Write the joint model as ONNX with a free number of tokens.
+
+    Args:
+        model: the fine-tuned model, in fp32.
+        path: the file.
+    """
+    model = model.float().eval().cpu()
+    implementation = model.encoder.config._attn_implementation
+    model.encoder.set_attn_implementation("eager")
+    example = torch.randint(5, 50, (1, 24))
+    names = ["topics", "stance", "contributions"]
+    with warnings.catch_warnings(), torch.no_grad():
+        # The tracer warns of every constant that it folds.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Served(model),
+            (example,),
+            str(path),
+            input_names=["input_ids"],
+            output_names=names,
+            dynamic_axes={"input_ids": {1: "tokens"}, "contributions": {2: "tokens"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    model.encoder.set_attn_implementation(implementation)
+
+
+def export_encoder(
+    target: Path,
+    model: JointModel,
+    encoder: Encoder,
+    *,
+    taxonomy: Taxonomy,
+    calibration: Calibration,
+    max_tokens: int,
+    training: Mapping[str, Any],
+    data_sha256: str,
+) -> Path:
+    """Write the fine-tuned encoder's model folder."""
+    manifest = Manifest(
+        kind="encoder",
+        name="Rasd encoder",
+        base=encoder.base,
+        taxonomy=taxonomy,
+        calibration=calibration,
+        engine={"prefix": encoder.prefix, "max_tokens": max_tokens, "precision": "fp32", "asked_for": encoder.name},
+        training=training,
+        data_sha256=data_sha256,
+    )
+
+    def fill(folder: Path) -> None:
+        write_onnx(model, folder / "model.onnx")
+        encoder.tokenizer.no_truncation()
+        encoder.tokenizer.no_padding()
+        encoder.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+        (folder / "README.md").write_text(model_card(manifest), "utf-8")
+
+    return write_folder(target, manifest, fill)
+
+
+def export_tfidf(
+    target: Path,
+    model: TfidfModel,
+    *,
+    taxonomy: Taxonomy,
+    calibration: Calibration,
+    training: Mapping[str, Any],
+    data_sha256: str,
+) -> Path:
+    """Write the baseline's model folder."""
+    manifest = Manifest(
+        kind="tfidf",
+        name="Rasd TF-IDF baseline",
+        base="TF-IDF of words and characters, logistic regression",
+        taxonomy=taxonomy,
+        calibration=calibration,
+        training=training,
+        data_sha256=data_sha256,
+    )
+
+    def fill(folder: Path) -> None:
+        model.save(folder)
+        (folder / "README.md").write_text(model_card(manifest), "utf-8")
+
+    return write_folder(target, manifest, fill)
+
+
+def export_weak(
+    target: Path,
+    model: WeakModel,
+    functions: tuple[LexicalFunction, ...],
+    *,
+    calibration: Calibration,
+    training: Mapping[str, Any],
+    data_sha256: str,
+) -> Path:
+    """Write the labelling functions and label model as a model folder; metadata and Python functions stay behind."""
+    served = [j for j, f in enumerate(model.functions) if f.kind == "lexical"]
+    place = {j: k for k, j in enumerate(served)}
+    left = sorted(f.name for f in model.functions if f.kind != "lexical")
+    manifest = Manifest(
+        kind="weak",
+        name="Rasd labelling functions",
+        base=f"{len(served)} lexical labelling functions and their label model",
+        taxonomy=model.taxonomy,
+        calibration=calibration,
+        engine={"not_served": left},
+        training=training,
+        data_sha256=data_sha256,
+    )
+    columns = columns_of(model.functions, model.taxonomy)
+    data: dict[str, Any] = {"functions": [f.to_json() for f in functions], "topics": {}, "stance": {}}
+    for topic in model.taxonomy.ids:
+        for part, own, fitted in (
+            ("topics", columns[topic].topic, model.topic_models[topic]),
+            ("stance", columns[topic].stance, model.stance_models[topic]),
+        ):
+            kept = [c for c, j in enumerate(own) if j in place]
+            numbers = fitted.to_json()
+            numbers["rates"] = np.asarray(numbers["rates"])[kept].tolist()
+            numbers["discount"] = np.asarray(numbers["discount"])[kept].tolist()
+            data[part][topic] = {"columns": [place[own[c]] for c in kept], **numbers}
+
+    def fill(folder: Path) -> None:
+        (folder / WEAK_FILE).write_text(json.dumps(data, ensure_ascii=False), "utf-8")
+        (folder / "README.md").write_text(model_card(manifest), "utf-8")
+
+    return write_folder(target, manifest, fill)

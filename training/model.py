@@ -1,0 +1,100 @@
+"""The joint model: one encoder, one pass, a sigmoid per topic and a three-way stance per topic.
+
+Each topic reads the text through its own attention over the encoder's tokens (label-wise attention, Mullenbach et
+al., NAACL 2018), beside the mean of all tokens: a clause that mentions a transfer in a long battle report is then
+not averaged away, and the attention points at the words that spoke for the topic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+STANCE_COUNT = 3
+_NEGATIVE = -1e4
+
+
+@dataclass(frozen=True)
+class JointOutput:
+    """What one pass gives.
+
+    Args:
+        topics: shape ``(batch, topics)``, logits.
+        stance: shape ``(batch, topics, 3)``, logits.
+        contributions: shape ``(batch, topics, tokens)``; each token's part of the topic's logit.
+    """
+
+    topics: torch.Tensor
+    stance: torch.Tensor
+    contributions: torch.Tensor
+
+
+class JointModel(nn.Module):
+    """Topics and stance of a text in one pass of a shared encoder.
+
+    Args:
+        encoder: a BERT-like transformers model.
+        topics: how many topics.
+        dropout: dropout before the heads, 0 to 1.
+    """
+
+    def __init__(self, encoder: PreTrainedModel, *, topics: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        hidden = encoder.config.hidden_size
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        # Zero queries attend evenly: the model starts as a mean-pooled one and learns where to look.
+        self.query = nn.Parameter(torch.zeros(topics, hidden))
+        self.topic_weight = nn.Parameter(torch.empty(topics, 2, hidden))
+        self.topic_bias = nn.Parameter(torch.zeros(topics))
+        self.stance_weight = nn.Parameter(torch.empty(topics, STANCE_COUNT, 2, hidden))
+        self.stance_bias = nn.Parameter(torch.zeros(topics, STANCE_COUNT))
+        nn.init.normal_(self.topic_weight, std=0.02)
+        nn.init.normal_(self.stance_weight, std=0.02)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> JointOutput:
+        """Run the model.
+
+        Args:
+            input_ids: shape ``(batch, tokens)``.
+            attention_mask: shape ``(batch, tokens)``; 1 for tokens, 0 for padding.
+        """
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        hidden = self.dropout(hidden)
+        mask = attention_mask.to(hidden.dtype)
+        scores = torch.einsum("bld,td->btl", hidden, self.query) + (1.0 - mask)[:, None, :] * _NEGATIVE
+        attention = scores.softmax(-1)
+        share = mask / mask.sum(1, keepdim=True).clamp(min=1.0)
+        weights = torch.stack([attention, share[:, None, :].expand_as(attention)], dim=2)
+        pooled = torch.einsum("btkl,bld->btkd", weights, hidden)
+        topics = torch.einsum("btkd,tkd->bt", pooled, self.topic_weight) + self.topic_bias
+        stance = torch.einsum("btkd,tskd->bts", pooled, self.stance_weight) + self.stance_bias
+        parts = torch.einsum("bld,tkd->btkl", hidden, self.topic_weight)
+        return JointOutput(topics, stance, (parts * weights).sum(2))
+
+
+def joint_loss(
+    output: JointOutput, topics: torch.Tensor, stance: torch.Tensor, *, stance_weight: float = 1.0
+) -> torch.Tensor:
+    """Give the noise-aware loss: expected cross-entropy under the weak labels.
+
+    The stance of a topic counts as much as the topic is probable, so a stance of a topic that is not there teaches
+    nothing.
+
+    Args:
+        output: what the model gave.
+        topics: shape ``(batch, topics)``; probabilities, or -1 where nothing is known.
+        stance: shape ``(batch, topics, 3)``; probabilities.
+        stance_weight: weight of the stance's part.
+    """
+    known = (topics >= 0).to(topics.dtype)
+    target = topics.clamp(min=0)
+    topic_part = nn.functional.binary_cross_entropy_with_logits(output.topics.float(), target, reduction="none")
+    topic_loss = (topic_part * known).sum() / known.sum().clamp(min=1.0)
+    stance_part = -(stance * output.stance.float().log_softmax(-1)).sum(-1)
+    share = target * known
+    stance_loss = (stance_part * share).sum() / share.sum().clamp(min=1.0)
+    return topic_loss + stance_weight * stance_loss

@@ -1,0 +1,35 @@
+"""The closing table: every model on gold, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from inference.taxonomy import Taxonomy
+
+
+def print_table(rows: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy, *, title: str, console: Console) -> None:
+    """Print the models' metrics side by side.
+
+    Args:
+        rows: model name to the contract's metrics.
+        taxonomy: the topics.
+        title: what was scored on.
+        console: where to.
+    """
+    table = Table(title=title, title_justify="left")
+    table.add_column("model")
+    for heading in [*taxonomy.ids, "topics macro-F1", "stance macro-F1", "joint macro-F1"]:
+        table.add_column(heading, justify="right")
+    parts = ("topics", "stance", "joint")
+    best = {p: max(m[p]["macro_f1"] for m in rows.values()) for p in parts}
+    for name, metrics in rows.items():
+        cells = [f"{metrics['topics']['per_topic'][t]['f1']:.3f}" for t in taxonomy.ids]
+        for part in parts:
+            value = metrics[part]["macro_f1"]
+            cells.append(f"[bold]{value:.3f}[/bold]" if value == best[part] else f"{value:.3f}")
+        table.add_row(name, *cells)
+    console.print(table)
