@@ -22,6 +22,9 @@ from inference.morphology import (
 OBJECTS = ("ه", "ها", "هم", "هما", "نا")
 
 
+parse = functools.cache(Word.parse)
+
+
 def splits(token: str) -> Iterator[tuple[str, str, str]]:
     for head, tail in itertools.product(range(len(token)), range(len(token))):
         if head + 2 <= len(token) - tail:
@@ -56,7 +59,7 @@ def is_verb(token: str, stem: str) -> bool:
 @functools.cache
 def is_form(token: str, written: str) -> bool:
     """Say whether a folded token may be a form of a word as the YAML writes it."""
-    word = Word.parse(written)
+    word = parse(written)
     if word.kind == "exact" or len(word.form) == 1:
         return token == word.form
     if word.kind == "verb":
@@ -85,6 +88,7 @@ class PlainText:
     def __init__(self, text: str) -> None:
         tokens = tokenise(text)
         self.words, self.sentences = tokens.words, tokens.sentences
+        self._places: dict[tuple[str, ...], list[tuple[int, int]]] = {}
 
     def ends(self, parts: list[str], start: int) -> Iterator[int]:
         """Give every last word of a phrase that begins at ``start``."""
@@ -102,11 +106,15 @@ class PlainText:
 
     def places(self, terms: tuple[str, ...]) -> list[tuple[int, int]]:
         """Give the shortest match of any of the terms from each word."""
+        if terms in self._places:
+            return self._places[terms]
         found = []
+        phrases = [reading.split() for term in terms for reading in readings(term)]
         for start in range(len(self.words)):
-            ends = [end for term in terms for reading in readings(term) for end in self.ends(reading.split(), start)]
+            ends = [end for phrase in phrases for end in self.ends(phrase, start)]
             if ends:
                 found.append((start, min(ends)))
+        self._places[terms] = found
         return found
 
     def is_negated(self, first: int) -> bool:

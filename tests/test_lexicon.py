@@ -42,6 +42,14 @@ def test_words_are_found_whatever_encoding_they_are_in() -> None:
     assert fires("صفقه کبیره", "صفقة كبيرة")
 
 
+@pytest.mark.parametrize(
+    ("text", "term"),
+    [("وبالصفقة", "صفقة"), ("والاستراتيجياتهما", "استراتيجية"), ("والتسليح", "تسلي*"), ("F16", "=f16")],
+)
+def test_long_and_foreign_words_and_prefixes_are_found_in_batches_too(text: str, term: str) -> None:
+    assert fires(text, term)
+
+
 def test_a_phrase_of_adjacent_words_lets_nothing_between() -> None:
     assert fires("قدّموا حلاً سياسياً للأزمة", "حل سياسي")
     assert not fires("قدّموا حلاً عاجلاً سياسياً", "حل سياسي")

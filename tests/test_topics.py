@@ -29,6 +29,7 @@ metadata:
 FOURTH = """  - id: migration
     name: {ar: الهجرة, en: Migration}
     target: الهجرة واللجوء
+    words: {anchor: [هجرة, لجوء]}
     functions:
       - {name: migration_named, vote: "yes", terms: ["(هجرة|لجوء)", لاجئين]}
       - {name: migration_unnamed, vote: "no", absent: [هجرة, لجوء, لاجئين]}
@@ -48,14 +49,18 @@ def _error(tmp_path: Path, old: str, new: str) -> str:
     return str(caught.value).removeprefix(f"{tmp_path / 'topics.yaml'}: ")
 
 
-def test_our_watch_list_compiles_to_its_three_topics() -> None:
-    assert load_watch_list(OURS).taxonomy.ids == ("arms_deal", "peace_talks", "diplomacy")
+@pytest.fixture(scope="module")
+def ours() -> WatchList:
+    return load_watch_list(OURS)
 
 
-def test_every_topic_of_ours_has_functions_for_yes_for_no_and_for_every_stance() -> None:
-    watch_list = load_watch_list(OURS)
-    votes = {(f.topic, f.vote) for f in watch_list.functions}
-    assert votes == {(t, v) for t in watch_list.taxonomy.ids for v in ("yes", "no", "favor", "against", "neutral")}
+def test_our_watch_list_compiles_to_its_three_topics(ours: WatchList) -> None:
+    assert ours.taxonomy.ids == ("arms_deal", "peace_talks", "diplomacy")
+
+
+def test_every_topic_of_ours_has_functions_for_yes_for_no_and_for_every_stance(ours: WatchList) -> None:
+    votes = {(f.topic, f.vote) for f in ours.functions}
+    assert votes == {(t, v) for t in ours.taxonomy.ids for v in ("yes", "no", "favor", "against", "neutral")}
 
 
 def test_a_fourth_topic_is_an_edit_to_the_file_and_nothing_else(tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ def validate(model: type[S], data: Any, *, where: str) -> S:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problem = error.errors()[0]
+        # A misspelt key is also a missing one: the spelling is what to say.
+        problem = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             valid = _keys_at(model, problem["loc"][:-1])
@@ -175,7 +176,7 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
     where = "--set"
     if path is not None:
         read = read_yaml(path)
-        data = validate(Config, read or {}, where=str(path)).model_dump(exclude_unset=True)
+        data = validate(Config, {} if read is None else read, where=str(path)).model_dump(exclude_unset=True)
         where = f"{path} with --set"
     for text in overrides:
         data = merge(data, parse_override(text))

@@ -78,7 +78,7 @@ class DawidSkene:
             votes: shape ``(rows, functions)``; -1 is abstain.
             accuracies: per function, the author's guess of how often a vote is right; 0.7 where None.
             polarities: per function, the classes that it can vote for; what is seen in the votes where None.
-            weights: shape ``(rows,)``, how much each row counts.
+            weights: shape ``(rows,)``, how much each row counts; the prior's coverages are those of all rows.
 
         Returns:
             the fitted model.

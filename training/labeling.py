@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.errors import ConfigError, LabelingFunctionError, RasdError
-from inference.lexicon import ABSTAIN, TOPIC_VOTES, Matcher, tokenise
+from inference.lexicon import ABSTAIN, TOPIC_VOTES, Matcher
 from inference.taxonomy import STANCES, Taxonomy
 from training.topics import MetadataSpec, WatchList
+
+_CHUNK = 4096
 
 Record = Mapping[str, Any]
 """What a labelling function sees of a paragraph: ``id``, ``text``, ``article`` and the file's other fields."""
@@ -201,27 +204,31 @@ class Applier:
         Raises:
             LabelingFunctionError: where a function raises or gives what is no vote, unless ``skip_broken``.
         """
-        calls = [(j, f) for j, f in enumerate(self.functions) if f.call is not None]
         broken: dict[int, Broken] = {}
-        rows = []
-        values = [f.vote_value for f in self._matcher.functions]
-        for record in records:
-            row = np.full(len(self.functions), ABSTAIN, dtype=np.int8)
-            for match in self._matcher.match(tokenise(record["text"])):
-                row[match.function] = values[match.function]
-            for j, function in calls:
-                if j in broken:
-                    continue
+        parts = []
+        remaining = iter(records)
+        while chunk := list(itertools.islice(remaining, _CHUNK)):
+            matrix = np.full((len(chunk), len(self.functions)), ABSTAIN, dtype=np.int8)
+            lexical = self._matcher.votes([r["text"] for r in chunk])
+            matrix[:, : lexical.shape[1]] = lexical
+            self._call(chunk, matrix, broken)
+            parts.append(matrix)
+        whole = np.concatenate(parts) if parts else np.empty((0, len(self.functions)), dtype=np.int8)
+        whole[:, list(broken)] = ABSTAIN
+        return Votes(whole, tuple(broken.values()))
+
+    def _call(self, chunk: Sequence[Record], matrix: npt.NDArray[np.int8], broken: dict[int, Broken]) -> None:
+        for j, function in enumerate(self.functions):
+            if function.call is None or j in broken:
+                continue
+            for row, record in zip(matrix, chunk, strict=True):
                 try:
                     row[j] = _vote(function, record)
                 except Exception as error:  # whatever a user's function raises is reported with its place
                     broken[j] = Broken(function.name, str(record.get("id")), f"{type(error).__name__}: {error}")
                     if not self._skip_broken:
                         raise _broken_error(broken[j]) from error
-            rows.append(row)
-        matrix = np.stack(rows) if rows else np.empty((0, len(self.functions)), dtype=np.int8)
-        matrix[:, list(broken)] = ABSTAIN
-        return Votes(matrix, tuple(broken.values()))
+                    break
 
 
 def _vote(function: LabelingFunction, record: Record) -> int:
