@@ -6,7 +6,9 @@ nothing but the text, also where weights and activations are int8, whose scale w
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,8 +20,9 @@ import onnxruntime as ort
 from tokenizers import Tokenizer
 
 from inference.engine import Scores, Span, word_spans
-from inference.errors import ModelFolderError
+from inference.errors import ModelFolderError, RasdError
 from inference.folder import Manifest
+from inference.lexicon import ABSTAIN, LexicalFunction, Matcher, tokenise
 from inference.text import View, clean_view
 
 _CHUNK = 4000
@@ -38,6 +41,10 @@ class _Read:
     def length(self, start: int, room: int) -> int:
         return min(room, len(self.ids) - start)
 
+    def window_text(self, start: int, room: int) -> str:
+        own = self.places[start : start + room]
+        return self.view.text[own[0][0] : own[-1][1]] if own else self.view.text
+
 
 @dataclass(frozen=True)
 class _Output:
@@ -46,6 +53,9 @@ class _Output:
     topics: npt.NDArray[np.float64]
     stance: npt.NDArray[np.float64]
     contributions: npt.NDArray[np.float64]
+
+
+FUNCTIONS_FILE = "functions.json"
 
 
 class EncoderEngine:
@@ -77,9 +87,13 @@ class EncoderEngine:
             )
         except Exception as error:  # onnxruntime has no public base for its errors
             raise ModelFolderError(f"{folder / 'model.onnx'}: not a readable ONNX model ({error})") from None
-        self._threads = max(
-            1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
+        try:
+            lexical = json.loads((folder / FUNCTIONS_FILE).read_text("utf-8"))
+            self._matcher = Matcher([LexicalFunction.from_json(f) for f in lexical["functions"]])
+            self._vote_weights = np.asarray(lexical["topic_weights"], dtype=np.float64)
+        except (OSError, ValueError, KeyError, TypeError, RasdError) as error:
+            raise ModelFolderError(f"{folder / FUNCTIONS_FILE}: not a readable set of functions ({error})") from None
+        self._threads = _usable_cores()
         head = self._tokenizer.encode(self._prefix.strip(), add_special_tokens=True).ids if self._prefix else None
         pieces = head if head is not None else self._tokenizer.encode("", add_special_tokens=True).ids
         # Everything before the text's own tokens (start token, prefix), and the end token after them.
@@ -89,7 +103,9 @@ class EncoderEngine:
     def score(self, texts: Sequence[str]) -> list[Scores]:
         """Give the raw scores of each text, in order."""
         read = [self._read(t) for t in texts]
-        windows = [(r, start) for r in read for start in r.starts]
+        places = [(r, start) for r in read for start in r.starts]
+        fired = self._matcher.votes([r.window_text(start, self._room) for r, start in places]) != ABSTAIN
+        windows = [(r, start, row) for (r, start), row in zip(places, fired.astype(np.float32), strict=True)]
         # Long windows first, so that no thread is left alone with one at the end.
         order = sorted(range(len(windows)), key=lambda i: -windows[i][0].length(windows[i][1], self._room))
         outputs: list[_Output | None] = [None] * len(windows)
@@ -110,10 +126,10 @@ class EncoderEngine:
         starts = [0] if len(ids) <= self._room else list(range(0, len(ids) - self._room + step, step))
         return _Read(view, ids, places, starts)
 
-    def _run(self, window: tuple[_Read, int]) -> _Output:
-        read, start = window
+    def _run(self, window: tuple[_Read, int, npt.NDArray[np.float32]]) -> _Output:
+        read, start, fired = window
         ids = [*self._before, *read.ids[start : start + self._room], *self._after]
-        outputs = self._session.run(None, {"input_ids": np.asarray([ids], dtype=np.int64)})
+        outputs = self._session.run(None, {"input_ids": np.asarray([ids], dtype=np.int64), "votes": fired[None]})
         topics, stance, contributions = (np.asarray(o[0], dtype=np.float64) for o in outputs)
         return _Output(topics, stance, contributions[:, len(self._before) : len(ids) - len(self._after)])
 
@@ -128,8 +144,21 @@ class EncoderEngine:
         share = np.exp(topics - topics.max(0))
         share /= share.sum(0)
         words, by_word = _by_word(read.view, read.places, weights)
+        self._add_matches(read.view, words, by_word)
         spans = tuple(_spans(read.view, words, by_word[i]) for i in range(self._topics))
         return Scores(topics.max(0), (stance * share[:, :, None]).sum(0), spans, windows=len(outputs))
+
+    def _add_matches(self, view: View, words: list[tuple[int, int]], weights: npt.NDArray[np.float64]) -> None:
+        """Add to the words' weights what the labelling functions that matched them add to the topics."""
+        tokens = tokenise(view.text)
+        starts = np.array([a for a, _ in words])
+        matches = [m for m in self._matcher.match(tokens) if m.first >= 0]
+        shares = Counter(m.function for m in matches)
+        for match in matches:
+            first, last = tokens.span(match.first, match.last)
+            low, high = np.searchsorted(starts, [first, last - 1], side="right") - 1
+            share = shares[match.function] * (high - low + 1)
+            weights[:, low : high + 1] += self._vote_weights[:, [match.function]] / share
 
     def _tokenise(self, view: View) -> tuple[list[int], list[tuple[int, int]]]:
         ids: list[int] = []

@@ -152,7 +152,7 @@ def read_manifest(folder: str | Path, *, check_files: bool = True) -> Manifest:
         raise ModelFolderError(f"{path}: unknown kind {data.get('kind')!r}")
     try:
         manifest = _parse(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelFolderError(f"{path}: a field is missing or wrong ({type(error).__name__}: {error})") from None
     if check_files:
         _check_files(folder, manifest)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from training.articles import PartKind, split_page
 
 SEED_PAGE = (Path(__file__).parent.parent / "seeds/articles/000_39aa37865dc2bc60.txt").read_text("utf-8")
@@ -87,7 +88,17 @@ def test_the_paragraphs_of_the_seed_page_stand_as_they_were_pasted() -> None:
 
 def test_nothing_of_the_seed_pages_furniture_is_kept() -> None:
     kept = "\n".join(part.text for article in split_page(SEED_PAGE) for part in article.parts)
-    furniture = ("اضغط هنا", "المصدر:", "كلمات دلالية", "إقرأ أيضا", "آخر تحديث", "مرتبط", "مقالات مشابهة", "•", "تضامنها ودعمها")
+    furniture = (
+        "اضغط هنا",
+        "المصدر:",
+        "كلمات دلالية",
+        "إقرأ أيضا",
+        "آخر تحديث",
+        "مرتبط",
+        "مقالات مشابهة",
+        "•",
+        "تضامنها ودعمها",
+    )
     assert [word for word in furniture if word in kept] == []
 
 
@@ -179,7 +190,9 @@ def test_a_page_without_a_paragraph_has_no_article(page: str) -> None:
 
 @given(
     lines=st.lists(
-        st.sampled_from([FIRST, SECOND, "", "إقرأ أيضاً:", "مرتبط", "• خبر", "المصدر: وكالات", "عنوان قصير", "5 يوليو 2024"])
+        st.sampled_from(
+            [FIRST, SECOND, "", "إقرأ أيضاً:", "مرتبط", "• خبر", "المصدر: وكالات", "عنوان قصير", "5 يوليو 2024"]
+        )
         | st.text(max_size=30)
     )
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from inference.calibration import Calibration
 from training.calibrate import best_threshold, calibrate
 from training.weak import WeakLabels

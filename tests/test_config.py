@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from inference.errors import ConfigError
 from pydantic import ValidationError
+
+from inference.errors import ConfigError
 from training.config import Config, load_config, merge, parse_override
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -26,7 +27,9 @@ def _error(tmp_path: Path, text: str, *overrides: str) -> str:
     return str(caught.value).removeprefix(str(path))
 
 
-@pytest.mark.parametrize("path", sorted(p for p in CONFIGS.glob("*.yaml") if p.name != "topics.yaml"), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", sorted(p for p in CONFIGS.glob("*.yaml") if p.name != "topics.yaml"), ids=lambda p: p.name
+)
 def test_every_configuration_of_ours_loads(path: Path) -> None:
     assert isinstance(load_config(path), Config)
 
@@ -68,7 +71,10 @@ def test_a_configuration_cannot_be_changed_after_it_is_read() -> None:
         ("corpus: {كلمات: 2}", ": unknown key 'corpus.كلمات'; valid: gold, gold_near_duplicate, min_words"),
         ("training: {epochs: 0}", ": training.epochs: input should be greater than 0 (got 0)"),
         ("training: {learning_rate: .nan}", ": training.learning_rate: input should be greater than 0 (got nan)"),
-        ("labels: {label_model: snorkel}", ": labels.label_model: input should be 'dawid_skene' or 'majority' (got 'snorkel')"),
+        (
+            "labels: {label_model: snorkel}",
+            ": labels.label_model: input should be 'dawid_skene' or 'majority' (got 'snorkel')",
+        ),
         ("corpus: {near_duplicate: 1.5}", ": corpus.near_duplicate: input should be less than or equal to 1 (got 1.5)"),
         ("seed: many", ": seed: input should be a valid integer"),
         ("training: 3", ": training: input should be a valid dictionary"),

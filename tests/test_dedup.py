@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from training.dedup import NearDuplicates, drop_duplicates, minhash, shingles
 
 STORY = "أعلن وزير الخارجية الروسي أن المحادثات مع الوفد الكوري بدأت صباح اليوم في موسكو وستستمر ثلاثة أيام"
 OTHER = "فاز المنتخب الوطني على ضيفه بهدفين دون مقابل في المباراة التي أقيمت مساء أمس على ملعب العاصمة"
-WORDS = st.lists(st.sampled_from("ا ب ت ث ج ح خ د".split()), max_size=12).map(" ".join)
+WORDS = st.lists(st.sampled_from(["ا", "ب", "ت", "ث", "ج", "ح", "خ", "د"]), max_size=12).map(" ".join)
 
 
 def _dropped(*texts: str, threshold: float = 0.7, **options: object) -> tuple[list[bool], list[bool]]:
@@ -21,7 +22,9 @@ def test_shingles_are_the_folded_word_trigrams() -> None:
     assert shingles("أعلنَ الوزيرُ، أنَّ الهدنة بدأت") == {"اعلن الوزير ان", "الوزير ان الهدنه", "ان الهدنه بدات"}
 
 
-@pytest.mark.parametrize(("text", "expected"), [("خبر عاجل", {"خبر عاجل"}), ("أ ب ج", {"ا ب ج"}), ("...", set()), ("", set())])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("خبر عاجل", {"خبر عاجل"}), ("أ ب ج", {"ا ب ج"}), ("...", set()), ("", set())]
+)
 def test_a_text_too_short_for_trigrams_is_its_own_shingle(text: str, expected: set[str]) -> None:
     assert shingles(text) == expected
 
@@ -31,7 +34,9 @@ def test_of_two_equal_texts_the_first_is_kept() -> None:
 
 
 def test_spelling_marks_and_punctuation_make_no_other_story() -> None:
-    respelled = "«أعـلن وزيرُ الخارجيّة الروسى ان المحادثات - مع الوفد الكورى - بدأت صباح اليوم فى موسكو، وستستمر ثلاثة أيام!»"
+    respelled = (
+        "«أعـلن وزيرُ الخارجيّة الروسى ان المحادثات - مع الوفد الكورى - بدأت صباح اليوم فى موسكو، وستستمر ثلاثة أيام!»"
+    )
     assert _dropped(STORY, respelled)[0] == [False, True]
 
 
@@ -40,6 +45,12 @@ def test_the_likeness_from_which_two_are_one_is_the_threshold_itself() -> None:
     short, long = " ".join(STORY.split()[:10]), " ".join(STORY.split()[:12])
     assert _dropped(short, long, threshold=0.8)[0] == [False, True]
     assert _dropped(short, long, threshold=0.81)[0] == [False, False]
+
+
+def test_a_dropped_text_drags_nothing_after_it() -> None:
+    # Of 10 words each: the second and third share 8 with their neighbour (likeness 0.6), and 6 two texts on (0.33).
+    words = STORY.split()
+    assert _dropped(*(" ".join(words[i : i + 10]) for i in (0, 2, 4)), threshold=0.6)[0] == [False, True, False]
 
 
 def test_nothing_that_resembles_gold_is_trained_on() -> None:
@@ -58,7 +69,11 @@ def test_the_index_names_the_text_that_was_seen() -> None:
     seen = NearDuplicates(threshold=0.7)
     seen.add("خبر-1", STORY)
     seen.add("خبر-2", OTHER)
-    assert (seen.find(STORY + " أخرى"), seen.find(OTHER), seen.find("نص لا يشبه شيئا مما سبق أبدا")) == ("خبر-1", "خبر-2", None)
+    assert (seen.find(STORY + " أخرى"), seen.find(OTHER), seen.find("نص لا يشبه شيئا مما سبق أبدا")) == (
+        "خبر-1",
+        "خبر-2",
+        None,
+    )
 
 
 def test_a_key_keeps_the_text_that_it_was_first_given() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from inference.errors import InputError
 from inference.gold import gold_matrix, read_gold
 from inference.taxonomy import Taxonomy, Topic
@@ -33,7 +34,9 @@ def test_the_id_and_the_split_may_be_left_out(tmp_path: Path) -> None:
 
 
 def test_the_matrix_holds_the_stance_of_present_topics_and_minus_one_elsewhere(tmp_path: Path) -> None:
-    records = read_gold(_file(tmp_path, GOOD, {"text": "x", "topics": {}}, {"text": "x", "topics": {"arms_deal": "against"}}), TAXONOMY)
+    records = read_gold(
+        _file(tmp_path, GOOD, {"text": "x", "topics": {}}, {"text": "x", "topics": {"arms_deal": "against"}}), TAXONOMY
+    )
     assert gold_matrix(records, TAXONOMY).tolist() == [[-1, 0, 2], [-1, -1, -1], [1, -1, -1]]
 
 
@@ -46,9 +49,18 @@ def test_the_matrix_of_no_records_has_a_column_for_every_topic() -> None:
     ("row", "message"),
     [
         ({"text": "x", "topics": {"peace_talk": "favor"}}, "unknown topic 'peace_talk'; did you mean 'peace_talks'?"),
-        ({"text": "x", "topics": {"رياضة": "favor"}}, "unknown topic 'رياضة'; valid: arms_deal, diplomacy, peace_talks"),
-        ({"text": "x", "topics": {"diplomacy": "favour"}}, "topic 'diplomacy': unknown stance 'favour'; did you mean 'favor'?"),
-        ({"text": "x", "topics": {"diplomacy": None}}, "topic 'diplomacy': unknown stance None; valid: against, favor, neutral"),
+        (
+            {"text": "x", "topics": {"رياضة": "favor"}},
+            "unknown topic 'رياضة'; valid: arms_deal, diplomacy, peace_talks",
+        ),
+        (
+            {"text": "x", "topics": {"diplomacy": "favour"}},
+            "topic 'diplomacy': unknown stance 'favour'; did you mean 'favor'?",
+        ),
+        (
+            {"text": "x", "topics": {"diplomacy": None}},
+            "topic 'diplomacy': unknown stance None; valid: against, favor, neutral",
+        ),
         ({"text": "x", "topics": ["diplomacy"]}, "'topics' must map topic ids to stances"),
         ({"text": "x"}, "'topics' must map topic ids to stances"),
         ({"txt": "x", "topics": {}}, "no field 'text'; did you mean 'txt'?"),
@@ -56,7 +68,9 @@ def test_the_matrix_of_no_records_has_a_column_for_every_topic() -> None:
         ("{", "not valid JSON"),
     ],
 )
-def test_a_wrong_record_is_told_with_its_line_and_the_nearest_right_name(tmp_path: Path, row: Any, message: str) -> None:
+def test_a_wrong_record_is_told_with_its_line_and_the_nearest_right_name(
+    tmp_path: Path, row: Any, message: str
+) -> None:
     path = _file(tmp_path, GOOD, "", row)
     with pytest.raises(InputError) as caught:
         read_gold(path, TAXONOMY)

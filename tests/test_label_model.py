@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
 from inference.errors import ConfigError
 from inference.taxonomy import Taxonomy, Topic
 from inference.vote_model import VoteModel
@@ -142,7 +143,9 @@ def test_a_good_witness_is_found_among_poor_ones_and_beats_the_majority() -> Non
 def test_a_function_that_only_says_yes_teaches_by_keeping_quiet() -> None:
     rng = np.random.default_rng(3)
     truth = rng.integers(0, 2, 2000)
-    votes = np.stack([np.where(_witnesses(truth, rng, accuracy=0.9) == 1, 1, -1) for _ in range(4)], axis=1).astype(np.int8)
+    votes = np.stack([np.where(_witnesses(truth, rng, accuracy=0.9) == 1, 1, -1) for _ in range(4)], axis=1).astype(
+        np.int8
+    )
     model = DawidSkene(2).fit(votes, polarities=[(1,)] * 4)
     posterior = model.predict(votes)
     assert posterior[(votes == -1).all(1), 1].max() < 0.05
@@ -225,7 +228,10 @@ FUNCTIONS = (
 
 def test_the_columns_of_a_topic_are_its_functions_presence_and_stance_apart() -> None:
     columns = columns_of(FUNCTIONS, TAXONOMY)
-    assert {t: (c.topic, c.stance) for t, c in columns.items()} == {"arms_deal": ((0, 4), (2,)), "diplomacy": ((1,), (3,))}
+    assert {t: (c.topic, c.stance) for t, c in columns.items()} == {
+        "arms_deal": ((0, 4), (2,)),
+        "diplomacy": ((1,), (3,)),
+    }
 
 
 def _corpus() -> npt.NDArray[np.int8]:
@@ -248,6 +254,15 @@ def test_functions_of_a_kind_that_could_not_vote_change_nothing() -> None:
     without = model.predict(said, skip_kinds=("metadata",)).topics
     assert without == pytest.approx(model.predict(silent, skip_kinds=("metadata",)).topics)
     assert model.predict(silent, skip_kinds=("metadata",)).topics[0, 0] > model.predict(silent).topics[0, 0]
+
+
+def test_stance_is_learned_where_the_topic_is_present() -> None:
+    # Condemnation stands in every paragraph on arms deals, and praise in as many of those on other things.
+    votes = _votes(*[[1, -1, 1, -1, 1]] * 50, *[[-1, 1, 0, 0, 0]] * 50)
+    praised = LabelingFunction("a_any", "arms_deal", "lexical", True, (0, 1), 0.8)
+    model = fit_weak_model(votes, (*FUNCTIONS[:2], praised, *FUNCTIONS[3:]), TAXONOMY)
+    favor, against, _ = model.stance_models["arms_deal"].balance
+    assert against > 2 * favor
 
 
 @pytest.mark.parametrize(("kept", "part"), [((1, 2, 3), "presence"), ((0, 1, 3, 4), "stance")])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from inference.errors import ConfigError, InputError, LabelingFunctionError
 from inference.lexicon import LexicalFunction
 from inference.taxonomy import Taxonomy, Topic
@@ -62,7 +63,9 @@ def test_a_brief_that_is_no_mapping_abstains(brief: object) -> None:
 
 
 def test_a_field_of_a_named_value_gives_the_votes_written_beside_it() -> None:
-    desk = MetadataSpec(name="desk", field="desk", equals=("رياضة", "7"), votes={"arms_deal": "no", "diplomacy": "neutral"})
+    desk = MetadataSpec(
+        name="desk", field="desk", equals=("رياضة", "7"), votes={"arms_deal": "no", "diplomacy": "neutral"}
+    )
     applier = Applier(WatchList(TAXONOMY, WATCH_LIST.functions, (desk,)))
     votes = _votes(applier, *({"text": "خبر", "desk": value} for value in ("رياضة", 7, "سياسة")), {"text": "خبر"})
     assert (votes["arms_deal.desk"], votes["diplomacy.desk"]) == ([0, 0, -1, -1], [2, 2, -1, -1])
@@ -74,14 +77,18 @@ def test_metadata_takes_no_part_where_it_is_not_wanted() -> None:
 
 def test_a_python_function_sees_the_whole_record_and_may_abstain() -> None:
     own = _python(lambda r: "yes" if r["source"] == "وكالة" else None)
-    assert _votes(Applier(WATCH_LIST, extra=[own]), {"text": "", "source": "وكالة"}, {"text": "", "source": ""})["own"] == [1, -1]
+    assert _votes(Applier(WATCH_LIST, extra=[own]), {"text": "", "source": "وكالة"}, {"text": "", "source": ""})[
+        "own"
+    ] == [1, -1]
 
 
 @pytest.mark.parametrize(
     ("votes", "is_stance", "polarity"),
     [(("yes", "no"), False, (0, 1)), (("yes",), False, (1,)), (("neutral", "favor"), True, (0, 2))],
 )
-def test_the_decorator_notes_what_a_function_can_say(votes: tuple[str, ...], is_stance: bool, polarity: tuple[int, ...]) -> None:
+def test_the_decorator_notes_what_a_function_can_say(
+    votes: tuple[str, ...], is_stance: bool, polarity: tuple[int, ...]
+) -> None:
     @labeling_function("arms_deal", votes=votes, accuracy=0.6)
     def mentions_a_source(record: Any) -> str | None:
         return None
@@ -105,7 +112,8 @@ def test_python_functions_are_collected_from_modules(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("module", "message"), [("no_such_rules", "'no_such_rules' cannot be imported"), ("json", "no labelling function in 'json'")]
+    ("module", "message"),
+    [("no_such_rules", "'no_such_rules' cannot be imported"), ("json", "no labelling function in 'json'")],
 )
 def test_a_module_without_functions_is_named(module: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -136,6 +144,17 @@ def test_a_function_that_raises_can_be_left_out_and_is_told_then_too() -> None:
     assert votes.matrix[:, 0].tolist() == [1, -1, 1]
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5])
+def test_where_records_are_parted_into_chunks_makes_no_difference(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    records = [DEAL, EMBASSY, {**DEAL, "source": "وكالة"}, EMBASSY, DEAL]
+    applier = Applier(WATCH_LIST, extra=[_python(_raises)], skip_broken=True)
+    whole = applier.apply(records)
+    monkeypatch.setattr("training.labeling._CHUNK", chunk)
+    parted = applier.apply(iter(records))
+    assert parted.matrix.tolist() == whole.matrix.tolist()
+    assert parted.broken == whole.broken
+
+
 def test_a_broken_function_is_not_called_again() -> None:
     calls: list[str] = []
 
@@ -159,7 +178,9 @@ def test_a_vote_that_the_function_did_not_announce_is_refused() -> None:
 
 
 def test_a_brief_with_an_unknown_stance_is_told_not_taken_for_silence() -> None:
-    with pytest.raises(LabelingFunctionError, match=r"'arms_deal\.brief\.stance' failed on paragraph 'خ1': .*'hostile'"):
+    with pytest.raises(
+        LabelingFunctionError, match=r"'arms_deal\.brief\.stance' failed on paragraph 'خ1': .*'hostile'"
+    ):
         Applier(WATCH_LIST).apply([{**DEAL, "brief": {"arms_deal": "hostile"}}])
 
 
@@ -172,7 +193,9 @@ def test_two_functions_of_one_name_are_refused(name: str) -> None:
 
 def test_a_function_on_an_unknown_topic_is_told_with_the_nearest() -> None:
     own = labeling_function("diplomcy", name="own")(lambda r: None)
-    with pytest.raises(InputError, match=r"labelling function 'own': unknown topic 'diplomcy'; did you mean 'diplomacy'\?"):
+    with pytest.raises(
+        InputError, match=r"labelling function 'own': unknown topic 'diplomcy'; did you mean 'diplomacy'\?"
+    ):
         Applier(WATCH_LIST, extra=[own])
 
 

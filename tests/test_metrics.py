@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score
+
 from inference.metrics import evaluate_labels
 from inference.taxonomy import Taxonomy, Topic
-from sklearn.metrics import accuracy_score, f1_score
 
 FAVOR, AGAINST, NEUTRAL, ABSENT = 0, 1, 2, -1
 TAXONOMY = Taxonomy((Topic("arms_deal", "", "", ""), Topic("diplomacy", "", "", "")))

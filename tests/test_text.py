@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from inference.text import View, arabic_share, clean, clean_view, fold, folded_view
 
 # Any code point, lone surrogates included, with what Arabic pages are full of made frequent.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from inference.errors import ConfigError
 from inference.lexicon import Matcher, tokenise
 from training.topics import WatchList, load_watch_list
@@ -107,7 +108,11 @@ def test_a_bare_number_among_terms_is_meant_as_a_word(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("$crossings]}]", "$crosings]}]", "labelling function 'opening': no word list is called 'crosings'; did you mean 'crossings'?"),
+        (
+            "$crossings]}]",
+            "$crosings]}]",
+            "labelling function 'opening': no word list is called 'crosings'; did you mean 'crossings'?",
+        ),
         ("terms: [v:رحب]", "term: [v:رحب]", "unknown key 'topics.0.stance.0.term'; did you mean 'terms'?"),
         ("target:", "traget:", "unknown key 'topics.0.traget'; did you mean 'target'?"),
         ("    target: فتح الحدود\n", "", "topics.0.target: field required"),
@@ -122,8 +127,8 @@ def test_a_bare_number_among_terms_is_meant_as_a_word(tmp_path: Path) -> None:
         ("terms: [v:رحب]", "vote: favor", "labelling function 'praise': give either terms or absent"),
         ("[v:رحب]", "['!!']", "labelling function 'praise', term '!!'"),
         ("[v:رحب]", "[رحب], accuracy: 1.5", "topics.0.stance.0.accuracy: input should be less than 1 (got 1.5)"),
-        ("{borders: \"no\"}", "{boarders: \"no\"}", "metadata 'desk': unknown topic 'boarders'; did you mean 'borders'?"),
-        (", votes: {borders: \"no\"}", "", "metadata 'desk': equals and votes go together"),
+        ('{borders: "no"}', '{boarders: "no"}', "metadata 'desk': unknown topic 'boarders'; did you mean 'borders'?"),
+        (', votes: {borders: "no"}', "", "metadata 'desk': equals and votes go together"),
         (" equals: [sport],", "", "metadata 'desk': equals and votes go together"),
     ],
 )

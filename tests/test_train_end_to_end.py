@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -79,29 +80,30 @@ def test_a_text_longer_than_the_window_is_read_to_its_end(here: Path) -> None:
     assert any("windows" in note for note in prediction.notes)
 
 
-def test_onnx_gives_what_torch_gave(here: Path) -> None:
+def test_onnx_gives_what_torch_gave(here: Path, tmp_path: Path) -> None:
     import torch
 
     from inference.encoder import EncoderEngine
-    from inference.text import clean
-    from training.batches import tokenise_texts
+    from inference.lexicon import Matcher
+    from training.batches import build_dataset, predict_logits
     from training.encoders import load_encoder
     from training.export import write_onnx
     from training.model import JointModel
+    from training.topics import load_watch_list
 
-    encoder = load_encoder("tiny-bert")
+    encoder, functions = load_encoder("tiny-bert"), load_watch_list("configs/topics.yaml").functions
     torch.manual_seed(1)
-    model = JointModel(encoder.model, topics=3).eval()
-    with torch.no_grad():
-        ids = torch.tensor(tokenise_texts(encoder, [clean(tiny.ARMS)], max_tokens=64))
-        expected = model(ids, torch.ones_like(ids)).topics[0].numpy()
-    predictor = Predictor("encoder")
-    target = here / "onnx-check"
-    target.mkdir(exist_ok=True)
+    model = JointModel(encoder.model, topics=3, functions=len(functions))
+    torch.nn.init.normal_(model.topic_votes)
+    data = build_dataset(encoder, [tiny.ARMS, tiny.VISIT], Matcher(functions), max_tokens=48)
+    topics, stance = predict_logits(model, data, pad_id=encoder.pad_id)
+    target = tmp_path / "encoder"
+    shutil.copytree(here / "models" / "encoder", target)
     write_onnx(model, target / "model.onnx")
-    encoder.tokenizer.save(str(target / "tokenizer.json"))
-    scores = EncoderEngine(target, predictor.manifest).score([tiny.ARMS])[0]
-    assert scores.topics == pytest.approx(expected, abs=1e-4)
+    scores = EncoderEngine(target, Predictor("encoder").manifest).score([tiny.ARMS, tiny.VISIT])
+    for i, score in enumerate(scores):
+        assert score.topics == pytest.approx(topics[i], abs=1e-4)
+        assert score.stance == pytest.approx(stance[i], abs=1e-4)
 
 
 def test_the_fast_tfidf_equals_scikit_learns(here: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from inference.lexicon import ABSTAIN, Matcher
 from inference.text import clean
 from training.encoders import Encoder
 from training.model import JointModel
@@ -33,6 +34,7 @@ class Collator:
             ids[i, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
             mask[i, : len(row["input_ids"])] = 1
         batch = {"input_ids": ids, "attention_mask": mask}
+        batch["votes"] = torch.tensor(np.array([r["votes"] for r in rows]), dtype=torch.float32)
         if "topics" in rows[0]:
             batch["topics"] = torch.tensor(np.array([r["topics"] for r in rows]), dtype=torch.float32)
             batch["stance"] = torch.tensor(np.array([r["stance"] for r in rows]), dtype=torch.float32)
@@ -47,16 +49,20 @@ def tokenise_texts(encoder: Encoder, texts: Sequence[str], *, max_tokens: int) -
     return [e.ids for e in encoded]
 
 
-def build_dataset(encoder: Encoder, texts: Sequence[str], weak: WeakLabels | None, *, max_tokens: int) -> Dataset:
+def build_dataset(
+    encoder: Encoder, texts: Sequence[str], matcher: Matcher, *, weak: WeakLabels | None = None, max_tokens: int
+) -> Dataset:
     """Make the Arrow data set that the Trainer reads.
 
     Args:
         encoder: for its tokenizer.
         texts: the paragraphs.
+        matcher: the lexical labelling functions, whose firing the model reads beside the tokens.
         weak: their weak labels; None for texts that are only predicted.
         max_tokens: the window.
     """
     columns: dict[str, Any] = {"input_ids": tokenise_texts(encoder, texts, max_tokens=max_tokens)}
+    columns["votes"] = (matcher.votes(texts) != ABSTAIN).astype(np.uint8).tolist()
     if weak is not None:
         columns["topics"] = weak.topics.astype(np.float32).tolist()
         columns["stance"] = weak.stance.astype(np.float32).tolist()
@@ -84,11 +90,11 @@ def predict_logits(model: JointModel, data: Dataset, *, pad_id: int, batch_size:
     device = next(model.parameters()).device
     order = np.argsort(np.asarray(data["length"][:]), kind="stable")
     loader = DataLoader(
-        data.select(order).select_columns(["input_ids"]), batch_size=batch_size, collate_fn=Collator(pad_id)
+        data.select(order).select_columns(["input_ids", "votes"]), batch_size=batch_size, collate_fn=Collator(pad_id)
     )
     topics, stance = [], []
     for batch in tqdm(loader, desc="Predicting", leave=False):
-        output = model(batch["input_ids"].to(device), batch["attention_mask"].to(device))
+        output = model(*(batch[k].to(device) for k in ("input_ids", "attention_mask", "votes")))
         topics.append(output.topics.float().cpu().numpy())
         stance.append(output.stance.float().cpu().numpy())
     back = np.argsort(order, kind="stable")

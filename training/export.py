@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from inference.calibration import Calibration
+from inference.encoder import FUNCTIONS_FILE
 from inference.folder import Manifest, write_folder
 from inference.lexicon import LexicalFunction
 from inference.taxonomy import Taxonomy
@@ -35,8 +36,8 @@ class _Served(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        output = self.model(input_ids, torch.ones_like(input_ids))
+    def forward(self, input_ids: torch.Tensor, votes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        output = self.model(input_ids, torch.ones_like(input_ids), votes)
         return output.topics, output.stance, output.contributions
 
 
@@ -57,9 +58,9 @@ def write_onnx(model: JointModel, path: Path) -> None:
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Served(model),
-            (example,),
+            (example, torch.ones(1, model.topic_votes.shape[1])),
             str(path),
-            input_names=["input_ids"],
+            input_names=["input_ids", "votes"],
             output_names=names,
             dynamic_axes={"input_ids": {1: "tokens"}, "contributions": {2: "tokens"}},
             opset_version=OPSET,
@@ -73,6 +74,7 @@ def export_encoder(
     model: JointModel,
     encoder: Encoder,
     *,
+    functions: Sequence[LexicalFunction],
     taxonomy: Taxonomy,
     calibration: Calibration,
     max_tokens: int,
@@ -96,6 +98,9 @@ def export_encoder(
         encoder.tokenizer.no_truncation()
         encoder.tokenizer.no_padding()
         encoder.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+        weights = model.topic_votes.detach().cpu().double().numpy().round(6).tolist()
+        lexical = {"functions": [f.to_json() for f in functions], "topic_weights": weights}
+        (folder / FUNCTIONS_FILE).write_text(json.dumps(lexical, ensure_ascii=False), "utf-8")
         (folder / "README.md").write_text(model_card(manifest), "utf-8")
 
     return write_folder(target, manifest, fill)

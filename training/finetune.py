@@ -33,7 +33,7 @@ class JointTrainer(Trainer):
 
     def compute_loss(self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], **_: Any) -> torch.Tensor:
         """Give the loss of a batch."""
-        output = model(inputs["input_ids"], inputs["attention_mask"])
+        output = model(inputs["input_ids"], inputs["attention_mask"], inputs["votes"])
         return joint_loss(output, inputs["topics"], inputs["stance"], stance_weight=self._config.training.stance_weight)
 
     def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> tuple[torch.Tensor, None, None]:
@@ -83,11 +83,12 @@ def finetune(
     """
     t = config.training
     set_seed(config.seed)
-    model = JointModel(encoder.model, topics=labels.topics.shape[1])
+    votes = np.asarray(train["votes"][:], dtype=np.float64)
+    model = JointModel(encoder.model, topics=labels.topics.shape[1], functions=votes.shape[1])
     checkpoint = _checkpoint(work) if resume else None
     if checkpoint is None:
         features = mean_features(model, train, pad_id=encoder.pad_id, precision=t.precision)
-        probe_heads(model, features, labels)
+        probe_heads(model, features, votes, weak=labels)
     freeze(model, t.freeze_layers)
     arguments = TrainingArguments(
         output_dir=str(work),

@@ -2,7 +2,9 @@
 
 Each topic reads the text through its own attention over the encoder's tokens (label-wise attention, Mullenbach et
 al., NAACL 2018), beside the mean of all tokens: a clause that mentions a transfer in a long battle report is then
-not averaged away, and the attention points at the words that spoke for the topic.
+not averaged away, and the attention points at the words that spoke for the topic. Beside the encoder's
+deep reading stands a wide one: which lexical labelling functions fire, straight into every logit (wide and deep
+learning, Cheng et al., 2016). A wording that training never showed still counts through its function.
 """
 
 from __future__ import annotations
@@ -38,10 +40,11 @@ class JointModel(nn.Module):
     Args:
         encoder: a BERT-like transformers model.
         topics: how many topics.
+        functions: how many lexical labelling functions; 0 for none.
         dropout: dropout before the heads, 0 to 1.
     """
 
-    def __init__(self, encoder: PreTrainedModel, *, topics: int, dropout: float = 0.1) -> None:
+    def __init__(self, encoder: PreTrainedModel, *, topics: int, functions: int, dropout: float = 0.1) -> None:
         super().__init__()
         hidden = encoder.config.hidden_size
         self.encoder = encoder
@@ -52,15 +55,18 @@ class JointModel(nn.Module):
         self.topic_bias = nn.Parameter(torch.zeros(topics))
         self.stance_weight = nn.Parameter(torch.empty(topics, STANCE_COUNT, 2, hidden))
         self.stance_bias = nn.Parameter(torch.zeros(topics, STANCE_COUNT))
+        self.topic_votes = nn.Parameter(torch.zeros(topics, functions))
+        self.stance_votes = nn.Parameter(torch.zeros(topics, STANCE_COUNT, functions))
         nn.init.normal_(self.topic_weight, std=0.02)
         nn.init.normal_(self.stance_weight, std=0.02)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> JointOutput:
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, votes: torch.Tensor) -> JointOutput:
         """Run the model.
 
         Args:
             input_ids: shape ``(batch, tokens)``.
             attention_mask: shape ``(batch, tokens)``; 1 for tokens, 0 for padding.
+            votes: shape ``(batch, functions)``; 1.0 where a function fires, else 0.0.
         """
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         hidden = self.dropout(hidden)
@@ -72,6 +78,8 @@ class JointModel(nn.Module):
         pooled = torch.einsum("btkl,bld->btkd", weights, hidden)
         topics = torch.einsum("btkd,tkd->bt", pooled, self.topic_weight) + self.topic_bias
         stance = torch.einsum("btkd,tskd->bts", pooled, self.stance_weight) + self.stance_bias
+        topics = topics + torch.einsum("bf,tf->bt", votes, self.topic_votes)
+        stance = stance + torch.einsum("bf,tsf->bts", votes, self.stance_votes)
         parts = torch.einsum("bld,tkd->btkl", hidden, self.topic_weight)
         return JointOutput(topics, stance, (parts * weights).sum(2))
 

@@ -18,6 +18,7 @@ from inference.calibration import Calibration
 from inference.errors import CorpusError
 from inference.evaluate import score_predictions
 from inference.gold import GoldRecord, gold_matrix, read_gold
+from inference.lexicon import Matcher
 from inference.metrics import evaluate_labels
 from inference.predictor import Predictor
 from training import export, tracking
@@ -207,8 +208,11 @@ def _train_encoder(
     resume: bool,
 ) -> None:
     window = config.encoder.max_tokens
-    train_set = build_dataset(encoder, data.texts(data.train), data.labels(data.train), max_tokens=window)
-    held_out = build_dataset(encoder, data.texts(data.validation), data.labels(data.validation), max_tokens=window)
+    matcher = Matcher(watch_list.functions)
+    train_set, held_out = (
+        build_dataset(encoder, data.texts(part), matcher, weak=data.labels(part), max_tokens=window)
+        for part in (data.train, data.validation)
+    )
     work = models / ".checkpoints"
     if not resume:
         shutil.rmtree(work, ignore_errors=True)
@@ -228,6 +232,7 @@ def _train_encoder(
         models / "encoder",
         model,
         encoder,
+        functions=watch_list.functions,
         taxonomy=watch_list.taxonomy,
         calibration=calibration,
         max_tokens=window,

@@ -22,6 +22,8 @@ FloatArray = npt.NDArray[np.float64]
 # On standardised features of a few hundred dimensions and a few thousand soft labels, this much is mild.
 _INVERSE_STRENGTH = 0.01
 _LEAST_WEIGHT = 1e-5
+# A vote tells far more than one of hundreds of dimensions: it is held back less by the penalty.
+_VOTE_SCALE = 6.0
 
 
 @torch.no_grad()
@@ -30,7 +32,7 @@ def mean_features(model: JointModel, data: Dataset, *, pad_id: int, precision: s
     model.eval()
     device = next(model.parameters()).device
     order = np.argsort(np.asarray(data["length"][:]), kind="stable")
-    rows = data.select(order).select_columns(["input_ids"])
+    rows = data.select(order).select_columns(["input_ids", "votes"])
     features = []
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=use_bf16(precision)):
         for batch in tqdm(DataLoader(rows, batch_size=batch_size, collate_fn=Collator(pad_id)), desc="Frozen features"):
@@ -41,16 +43,19 @@ def mean_features(model: JointModel, data: Dataset, *, pad_id: int, precision: s
     return np.concatenate(features).astype(np.float64)[np.argsort(order, kind="stable")]
 
 
-def probe_heads(model: JointModel, features: FloatArray, weak: WeakLabels) -> None:
+def probe_heads(model: JointModel, features: FloatArray, votes: FloatArray, *, weak: WeakLabels) -> None:
     """Set the heads of the model to logistic regressions on its frozen features.
 
     Args:
         model: its mean-pooled head weights are set, the others to zero.
         features: shape ``(rows, hidden)``, from :func:`mean_features`.
+        votes: shape ``(rows, functions)``; 1.0 where a labelling function fires.
         weak: weak labels of the rows.
     """
-    mean, spread = features.mean(0), features.std(0) + 1e-6
-    standard = (features - mean) / spread
+    hidden = features.shape[1]
+    mean = np.concatenate([features.mean(0), np.zeros(votes.shape[1])])
+    spread = np.concatenate([features.std(0) + 1e-6, np.full(votes.shape[1], 1 / _VOTE_SCALE)])
+    standard = (np.concatenate([features, votes], axis=1) - mean) / spread
     with torch.no_grad():
         model.topic_weight.zero_()
         model.stance_weight.zero_()
@@ -58,11 +63,13 @@ def probe_heads(model: JointModel, features: FloatArray, weak: WeakLabels) -> No
             present = weak.topics[:, i]
             weight, bias = _solve(standard, np.stack([1 - present, present], axis=1))
             weight, bias = weight[-1:] / spread, bias[-1:] - (weight[-1:] / spread) @ mean
-            model.topic_weight[i, 1] = torch.from_numpy(weight[0])
+            model.topic_weight[i, 1] = torch.from_numpy(weight[0, :hidden])
+            model.topic_votes[i] = torch.from_numpy(weight[0, hidden:])
             model.topic_bias[i] = float(bias[0])
             weight, bias = _solve(standard, weak.stance[:, i] * present[:, None])
             weight, bias = weight / spread, bias - (weight / spread) @ mean
-            model.stance_weight[i, :, 1] = torch.from_numpy(weight)
+            model.stance_weight[i, :, 1] = torch.from_numpy(weight[:, :hidden])
+            model.stance_votes[i] = torch.from_numpy(weight[:, hidden:])
             model.stance_bias[i] = torch.from_numpy(bias)
 
 
