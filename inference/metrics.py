@@ -28,9 +28,7 @@ def _macro(parts: Sequence[dict[str, float]]) -> float:
     return float(np.mean(scored)) if scored else 0.0
 
 
-def evaluate_labels(
-    taxonomy: Taxonomy, *, gold: IntArray, present: BoolArray, stance: IntArray
-) -> dict[str, Any]:
+def evaluate_labels(taxonomy: Taxonomy, *, gold: IntArray, present: BoolArray, stance: IntArray) -> dict[str, Any]:
     """Score predictions against gold.
 
     Args:

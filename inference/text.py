@@ -187,11 +187,6 @@ def fold(text: str) -> str:
     return _view(text, fold=True).text
 
 
-def has_arabic(text: str) -> bool:
-    """Say whether any letter of the Arabic script, in any of its encodings, is in the text."""
-    return any("\u0620" <= c <= "\u064a" or "\u0671" <= c <= "\u06d3" or "\ufb50" <= c <= "\ufefc" for c in text)
-
-
 def arabic_share(text: str) -> float:
     """Give the share of a text's letters that are of the Arabic script, 0.0 where it has no letter."""
     letters = [c for c in clean(text) if c.isalpha()]

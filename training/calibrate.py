@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
@@ -31,6 +33,21 @@ def calibrate(topics: FloatArray, stance: FloatArray, weak: WeakLabels) -> Calib
     probability = fitted.topic_probabilities(topics)
     thresholds = np.array([best_threshold(probability[:, i], weak.topics[:, i]) for i in range(count)])
     return Calibration(scale, shift, stance_scale, plain.stance_shift, thresholds)
+
+
+def shift_to_feed(calibration: Calibration, weak: WeakLabels, feed: tuple[float, float, float]) -> Calibration:
+    """Correct the stances for the feed's shares where the training corpus had others (Saerens et al., 2002).
+
+    Args:
+        calibration: fitted on the corpus.
+        weak: weak labels that the model was trained on.
+        feed: expected shares of the stances in the feed.
+    """
+    shift = np.empty_like(calibration.stance_shift)
+    for i in range(len(shift)):
+        had = (weak.stance[:, i] * weak.topics[:, [i]]).sum(0) + 1.0
+        shift[i] = np.log(np.asarray(feed)) - np.log(had / had.sum())
+    return replace(calibration, stance_shift=calibration.stance_shift + shift)
 
 
 def _platt(logits: FloatArray, target: FloatArray) -> tuple[float, float]:

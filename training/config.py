@@ -35,8 +35,23 @@ class LabelsConfig(Section):
     """How weak labels are made."""
 
     use_metadata: bool = True
+    functions: tuple[str, ...] = ()
     label_model: Literal["dawid_skene", "majority"] = "dawid_skene"
     skip_broken: bool = False
+
+
+class FeedConfig(Section):
+    """What is expected of the feed that the models will read: shares of the stances where a topic is present."""
+
+    favor: float = Field(0.28, gt=0, lt=1)
+    against: float = Field(0.2, gt=0, lt=1)
+    neutral: float = Field(0.52, gt=0, lt=1)
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """The shares in the order of the stances, summing to 1."""
+        total = self.favor + self.against + self.neutral
+        return self.favor / total, self.against / total, self.neutral / total
 
 
 class EncoderConfig(Section):
@@ -75,6 +90,7 @@ class Config(Section):
     topics: str = "configs/topics.yaml"
     seed: int = Field(13, ge=0)
     corpus: CorpusConfig = CorpusConfig()
+    feed: FeedConfig = FeedConfig()
     labels: LabelsConfig = LabelsConfig()
     encoder: EncoderConfig = EncoderConfig()
     training: TrainingConfig = TrainingConfig()

@@ -30,7 +30,7 @@ from inference.taxonomy import STANCES
 from training.analysis import Analysis, Counts, Disagreements, Uncovered, analyse
 from training.config import Config
 from training.corpus import read_source
-from training.labeling import Applier
+from training.labeling import Applier, python_functions
 from training.topics import WatchList, load_watch_list
 from training.weak import WeakLabels, WeakModel, fit_weak_model
 
@@ -40,9 +40,18 @@ _FIT_ROWS = 100_000
 _applier: Applier | None = None
 
 
-def _start_worker(watch_list: WatchList, use_metadata: bool, skip_broken: bool) -> None:
+def _make_applier(config: Config, watch_list: WatchList, skip_broken: bool) -> Applier:
+    return Applier(
+        watch_list,
+        use_metadata=config.labels.use_metadata,
+        extra=python_functions(config.labels.functions),
+        skip_broken=skip_broken,
+    )
+
+
+def _start_worker(config: Config, watch_list: WatchList, skip_broken: bool) -> None:
     global _applier
-    _applier = Applier(watch_list, use_metadata=use_metadata, skip_broken=skip_broken)
+    _applier = _make_applier(config, watch_list, skip_broken)
 
 
 def _vote(rows: list[dict[str, str]]) -> tuple[list[dict[str, str]], VoteArray]:
@@ -91,7 +100,7 @@ def label_corpus(
     if target.suffix not in (".parquet", ".jsonl"):
         raise InputError(f"{output}: give a .parquet or .jsonl file for the output")
     watch_list = load_watch_list(config.topics)
-    applier = Applier(watch_list, use_metadata=config.labels.use_metadata, skip_broken=skip_broken)
+    applier = _make_applier(config, watch_list, skip_broken)
     bad: list[BadRow] = []
     counts = Counts(applier.functions, watch_list.taxonomy)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
@@ -121,7 +130,7 @@ def _first_pass(
     writer = None
     context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    start = (watch_list, config.labels.use_metadata, skip_broken)
+    start = (config, watch_list, skip_broken)
     try:
         with context.Pool(workers, _start_worker, start) as pool, tqdm(desc="Labelling", unit=" paragraphs") as bar:
             # At most a few batches are under way: imap alone would read the whole corpus ahead.

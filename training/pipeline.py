@@ -23,12 +23,12 @@ from inference.metrics import evaluate_labels
 from inference.predictor import Predictor
 from training import export, tracking
 from training.batches import build_dataset, predict_logits
-from training.calibrate import calibrate
+from training.calibrate import calibrate, shift_to_feed
 from training.config import Config
 from training.corpus import Corpus, fields_of, load_corpus
 from training.encoders import Encoder, load_encoder
 from training.finetune import finetune
-from training.labeling import Applier, Votes
+from training.labeling import Applier, Votes, python_functions
 from training.registry import crown, register_model
 from training.table import print_table
 from training.tfidf import fit_tfidf
@@ -123,7 +123,12 @@ def _label(
         corpus = load_corpus(config.corpus, gold_texts=[r.text for r in gold])
         left_out = ", ".join(f"{n} {why}" for why, n in corpus.dropped.items() if n) or "none left out"
         console.print(f"Corpus: {len(corpus.data)} of {corpus.read} paragraphs ({left_out})")
-        applier = Applier(watch_list, use_metadata=config.labels.use_metadata, skip_broken=config.labels.skip_broken)
+        applier = Applier(
+            watch_list,
+            use_metadata=config.labels.use_metadata,
+            extra=python_functions(config.labels.functions),
+            skip_broken=config.labels.skip_broken,
+        )
         votes = applier.apply({**fields_of(r), **r} for r in corpus.data)
         _check_votes(votes, applier)
         model = fit_weak_model(votes.matrix, applier.functions, watch_list.taxonomy)
@@ -135,15 +140,16 @@ def _label(
         )
         shares = {f"weak.{t}.share": float(weak.topics[:, i].mean()) for i, t in enumerate(watch_list.taxonomy.ids)}
         mlflow.log_metrics(shares)
+        calibration = shift_to_feed(Calibration.identity(len(watch_list.taxonomy)), weak, config.feed.shares)
         export.export_weak(
             models / "weak",
             model,
             watch_list.functions,
-            calibration=Calibration.identity(len(watch_list.taxonomy)),
+            calibration=calibration,
             training=tracking.environment(),
             data_sha256=corpus.digest,
         )
-        rows = _weak_rows(applier, model, gold, watch_list)
+        rows = _weak_rows(applier, model, gold, watch_list, calibration)
         for name, metrics in rows.items():
             mlflow.log_metrics(tracking.flat_metrics(metrics, name.replace(" ", "_")))
     rng = np.random.default_rng(config.seed)
@@ -164,14 +170,20 @@ def _check_votes(votes: Votes, applier: Applier) -> None:
 
 
 def _weak_rows(
-    applier: Applier, model: WeakModel, gold: list[GoldRecord], watch_list: WatchList
+    applier: Applier,
+    model: WeakModel,
+    gold: list[GoldRecord],
+    watch_list: WatchList,
+    calibration: Calibration,
 ) -> dict[str, Mapping[str, Any]]:
     # Gold has no metadata, as a user's new text has none: its functions cannot vote, and that is no silence.
     votes = applier.apply({"id": r.id, "text": r.text} for r in gold).matrix
     matrix = gold_matrix(gold, watch_list.taxonomy)
+    weak = model.predict(votes, skip_kinds=("metadata",))
+    shifted = calibration.stance_probabilities(np.log(np.clip(weak.stance, 1e-9, 1.0)))
     labels = {
         MAJORITY: majority_labels(votes, applier.functions, watch_list.taxonomy),
-        LABEL_MODEL: model.predict(votes, skip_kinds=("metadata",)),
+        LABEL_MODEL: WeakLabels(weak.topics, shifted),
     }
     return {
         name: evaluate_labels(
@@ -187,6 +199,7 @@ def _train_tfidf(
     model = fit_tfidf(data.texts(data.train), data.labels(data.train), seed=config.seed)
     topics, stance = model.logits(data.texts(data.validation))
     calibration = calibrate(topics, stance, data.labels(data.validation))
+    calibration = shift_to_feed(calibration, data.labels(data.train), config.feed.shares)
     export.export_tfidf(
         target,
         model,
@@ -228,6 +241,7 @@ def _train_encoder(
     )
     topics, stance = predict_logits(model, held_out, pad_id=encoder.pad_id)
     calibration = calibrate(topics, stance, data.labels(data.validation))
+    calibration = shift_to_feed(calibration, data.labels(data.train), config.feed.shares)
     export.export_encoder(
         models / "encoder",
         model,

@@ -1,0 +1,1 @@
+"""Measurements; each script says at its head how to run it."""
