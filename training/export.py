@@ -98,7 +98,7 @@ def export_encoder(
         encoder.tokenizer.no_truncation()
         encoder.tokenizer.no_padding()
         encoder.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-        weights = model.topic_votes.detach().cpu().double().numpy().round(6).tolist()
+        weights = model.vote_weights().detach().cpu().double().numpy().round(6).tolist()
         lexical = {"functions": [f.to_json() for f in functions], "topic_weights": weights}
         (folder / FUNCTIONS_FILE).write_text(json.dumps(lexical, ensure_ascii=False), "utf-8")
         (folder / "README.md").write_text(model_card(manifest), "utf-8")

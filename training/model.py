@@ -15,8 +15,12 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from training.expert import Expert
+
 STANCE_COUNT = 3
 _NEGATIVE = -1e4
+# The log-odds of one in ten thousand.
+_LARGEST_ODDS = 9.21
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,33 @@ class JointModel(nn.Module):
         self.stance_bias = nn.Parameter(torch.zeros(topics, STANCE_COUNT))
         self.topic_votes = nn.Parameter(torch.zeros(topics, functions))
         self.stance_votes = nn.Parameter(torch.zeros(topics, STANCE_COUNT, functions))
+        self.expert_weights: torch.Tensor
+        self.expert_bias: torch.Tensor
+        self.expert_share: torch.Tensor
+        self.register_buffer("expert_weights", torch.zeros(topics, functions))
+        self.register_buffer("expert_bias", torch.zeros(topics))
+        self.register_buffer("expert_share", torch.zeros(()))
         nn.init.normal_(self.topic_weight, std=0.02)
         nn.init.normal_(self.stance_weight, std=0.02)
+
+    def vote_weights(self) -> torch.Tensor:
+        """Give what a firing function adds to the topics' logits, its part in the expert included.
+
+        Returns:
+            shape ``(topics, functions)``.
+        """
+        return (self.topic_votes + self.expert_share * self.expert_weights) / (1.0 + self.expert_share)
+
+    def consult(self, expert: Expert, *, share: float) -> None:
+        """Let the label model have its say in what the model gives, outside of training.
+
+        Args:
+            expert: its log-odds as a function of the votes.
+            share: weight of its log-odds beside the model's own, which count 1.
+        """
+        self.expert_weights.copy_(torch.from_numpy(expert.weights))
+        self.expert_bias.copy_(torch.from_numpy(expert.bias))
+        self.expert_share.fill_(share)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, votes: torch.Tensor) -> JointOutput:
         """Run the model.
@@ -80,6 +109,11 @@ class JointModel(nn.Module):
         stance = torch.einsum("btkd,tskd->bts", pooled, self.stance_weight) + self.stance_bias
         topics = topics + torch.einsum("bf,tf->bt", votes, self.topic_votes)
         stance = stance + torch.einsum("bf,tsf->bts", votes, self.stance_votes)
+        if not self.training:
+            # While it trains the model must find its own reading, not what is left over of the expert's.
+            odds = torch.einsum("bf,tf->bt", votes, self.expert_weights) + self.expert_bias
+            odds = odds.clamp(-_LARGEST_ODDS, _LARGEST_ODDS)
+            topics = (topics + self.expert_share * odds) / (1.0 + self.expert_share)
         parts = torch.einsum("bld,tkd->btkl", hidden, self.topic_weight)
         return JointOutput(topics, stance, (parts * weights).sum(2))
 

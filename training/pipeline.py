@@ -27,6 +27,7 @@ from training.calibrate import calibrate, shift_to_feed
 from training.config import Config
 from training.corpus import Corpus, fields_of, load_corpus
 from training.encoders import Encoder, load_encoder
+from training.expert import topic_expert
 from training.finetune import finetune
 from training.labeling import Applier, Votes, python_functions
 from training.registry import crown, register_model
@@ -62,6 +63,7 @@ class _Labelled:
     """The corpus with its weak labels, split for training and validation."""
 
     corpus: Corpus
+    weak_model: WeakModel
     weak: WeakLabels
     train: np.ndarray
     validation: np.ndarray
@@ -155,7 +157,7 @@ def _label(
     rng = np.random.default_rng(config.seed)
     order = rng.permutation(len(corpus.data))
     held_out = max(1, round(len(order) * config.training.validation))
-    return _Labelled(corpus, weak, np.sort(order[held_out:]), np.sort(order[:held_out])), rows
+    return _Labelled(corpus, model, weak, np.sort(order[held_out:]), np.sort(order[:held_out])), rows
 
 
 def _check_votes(votes: Votes, applier: Applier) -> None:
@@ -239,6 +241,7 @@ def _train_encoder(
         callbacks=[tracking.MetricsCallback()],
         resume=resume,
     )
+    model.consult(topic_expert(data.weak_model), share=config.training.expert_share)
     topics, stance = predict_logits(model, held_out, pad_id=encoder.pad_id)
     calibration = calibrate(topics, stance, data.labels(data.validation))
     calibration = shift_to_feed(calibration, data.labels(data.train), config.feed.shares)
