@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test dashboard lint clean
+.PHONY: train test test-browser dashboard lint clean
 
 train: $(READY)
 	$(BIN)/rasd train
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# Needs Chromium: apt-get install chromium chromium-driver. RASD_SCREENSHOTS=FOLDER keeps the screenshots there.
+test-browser: $(READY)
+	$(BIN)/python -m pytest -m browser -rs
 
 dashboard: $(READY)
 	$(BIN)/rasd dashboard

@@ -7,6 +7,7 @@ A class knows the lists that it is a term of and the patterns that it begins, so
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -142,6 +143,8 @@ class Program:
         return self._sets.setdefault(words, len(self._sets))
 
     def _forget(self) -> None:
+        # What is remembered grows as texts are read: one thread at a time may read with it.
+        self.lock = threading.Lock()
         self.memo = _Memo(self)
         self._table = KeyTable()
         self._classes: dict[tuple[int, ...], int] = {}
@@ -151,7 +154,8 @@ class Program:
         self._class_of(())
 
     def __getstate__(self) -> dict[str, object]:
-        remembered = ("memo", "_table", "_classes", "lists_of_class", "patterns_of_class", "sets_of_class", "_member")
+        remembered = {"lock", "memo", "_table", "_classes", "_member"}
+        remembered |= {"lists_of_class", "patterns_of_class", "sets_of_class"}
         return {name: value for name, value in self.__dict__.items() if name not in remembered}
 
     def __setstate__(self, state: dict[str, object]) -> None:

@@ -6,13 +6,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from inference.errors import InputError, RasdError
 from inference.predictor import Predictor, load
-from inference.reading import BadRow, read_rows
+from inference.reading import BadRow, Row, read_rows, read_stream
 from inference.results import Prediction
 
 _MODEL_HELP = "champion, encoder, tfidf, weak, a model folder or an MLflow URI"
@@ -45,10 +44,22 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     predict = commands.add_parser("predict", help="topics, stances and evidence of texts")
     predict.add_argument("text", nargs="*", metavar="TEXT", help="paragraphs; - reads standard input")
-    predict.add_argument("--input", metavar="F", help="file or folder: .txt .jsonl .csv .parquet")
-    predict.add_argument("--output", metavar="F", help="a .jsonl file; bad rows go to F.errors.jsonl")
+    predict.add_argument("--input", metavar="F", help="file or folder: .txt .jsonl .csv .parquet; - reads lines")
+    predict.add_argument("--output", metavar="F", help="a .jsonl, .csv or .parquet file; bad rows go to F.errors.jsonl")
+    predict.add_argument("--resume", action="store_true", help="go on where a stopped run into F left off")
     predict.add_argument("--model", default="champion", metavar="M", help=_MODEL_HELP)
     predict.add_argument("--format", choices=("table", "jsonl"), default=None)
+    models = commands.add_parser("models", help="the registered models: list them, promote one, roll back")
+    models.add_argument("action", nargs="?", choices=("list", "promote", "rollback"), default="list")
+    models.add_argument("version", nargs="?", metavar="VERSION", help="for promote")
+    compare = commands.add_parser("compare", help="two runs side by side: metrics, paragraphs won and lost")
+    compare.add_argument("first", metavar="A", help="a run's id")
+    compare.add_argument("second", metavar="B", help="another run's id")
+    compare.add_argument("--model", metavar="M", help="only this one, such as encoder")
+    for reader in (models, compare):
+        reader.add_argument("--config", metavar="F")
+        reader.add_argument("--set", action="append", default=[], metavar="K=V")
+        reader.add_argument("--json", action="store_true")
     encoders = commands.add_parser("encoders", help="which encoders are available here, and how to get the others")
     encoders.add_argument("--json", action="store_true")
     dashboard = commands.add_parser("dashboard", help="the MLflow UI on this project's store")
@@ -119,66 +130,51 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    texts = list(options.text)
-    if bool(texts) == bool(options.input):
+    if bool(options.text) == bool(options.input):
         raise InputError("give texts as arguments (- for standard input), or --input FILE, and not both")
-    predictor = load(options.model)
-    bad: list[BadRow] = []
-    as_json = options.format == "jsonl" or (options.format is None and (options.input or options.output))
-    output = Path(options.output) if options.output else None
-    partial = output.with_name(output.name + ".part") if output else None
-    handle: TextIO = partial.open("w", encoding="utf-8", errors="backslashreplace") if partial else sys.stdout
-    try:
-        rows = read_rows(options.input) if options.input else _given(texts)
-        for fields, prediction in _predictions(predictor, rows, bad):
-            if as_json:
-                handle.write(json.dumps({**fields, **prediction.to_json()}, ensure_ascii=False, default=str) + "\n")
-            else:
-                handle.write(table(prediction) + "\n")
-    finally:
-        if handle is not sys.stdout:
-            handle.close()
-    if partial and output:
-        partial.replace(output)
-    _report(bad, output)
+    from_file = options.input and options.input != "-"
+    if options.resume and not (from_file and options.output):
+        raise InputError("--resume goes on with a run from --input FILE into --output FILE; give both")
+    rows: Iterable[Row | BadRow] = read_rows(options.input) if from_file else _given(options.text or ["-"])
+    if options.output:
+        # Only a run over files needs what a run over files needs.
+        from inference import bulk
+
+        bulk.check_output(Path(options.output), Path(options.input) if from_file else None)
+        predictor = load(options.model)
+        if from_file:
+            bulk.predict_file(predictor, options.input, options.output, resume=options.resume)
+        else:
+            bulk.predict_rows(predictor, rows, options.output)
+        return 0
+    as_json = options.format == "jsonl" if options.format else bool(from_file)
+    _print_predictions(load(options.model), rows, as_json=as_json)
     return 0
 
 
-def _given(texts: list[str]) -> Iterator[tuple[dict[str, object], str]]:
+def _given(texts: Sequence[str]) -> Iterator[Row | BadRow]:
     for text in texts:
         if text != "-":
-            yield {}, text
-            continue
-        for line in sys.stdin.buffer.read().decode("utf-8", "replace").splitlines():
-            if line.strip():
-                yield {}, line
+            yield Row(text)
+        else:
+            yield from read_stream(sys.stdin.buffer)
 
 
-def _predictions(
-    predictor: Predictor, rows: Iterator[object], bad: list[BadRow]
-) -> Iterator[tuple[dict[str, object], Prediction]]:
-    batch: list[tuple[dict[str, object], str]] = []
-    for row in rows:
-        if isinstance(row, BadRow):
-            bad.append(row)
-            continue
-        batch.append(row if isinstance(row, tuple) else (dict(row.fields), row.text))  # type: ignore[attr-defined]
-        if len(batch) == _BATCH:
-            yield from zip([f for f, _ in batch], predictor.predict([t for _, t in batch]), strict=True)
-            batch = []
-    if batch:
-        yield from zip([f for f, _ in batch], predictor.predict([t for _, t in batch]), strict=True)
+def _print_predictions(predictor: Predictor, rows: Iterable[Row | BadRow], *, as_json: bool) -> None:
+    from inference.bulk import batches, record, to_line
 
-
-def _report(bad: list[BadRow], output: Path | None) -> None:
-    if not bad:
-        return
-    for row in bad[:10]:
-        print(f"rasd: {row.place}: {row.reason}; left out", file=sys.stderr)
-    print(f"rasd: {len(bad)} bad row(s) left out", file=sys.stderr)
-    if output:
-        lines = (json.dumps({"place": r.place, "reason": r.reason}, ensure_ascii=False) + "\n" for r in bad)
-        output.with_name(output.name + ".errors.jsonl").write_text("".join(lines), "utf-8")
+    bad = 0
+    # Who types a text waits for its answer before the next.
+    for batch in batches(rows, most=1 if sys.stdin.isatty() else _BATCH):
+        good = [row for row in batch if isinstance(row, Row)]
+        for row, prediction in zip(good, predictor.predict([r.text for r in good]), strict=True):
+            print(to_line(record(row.fields, prediction)) if as_json else table(prediction) + "\n", end="")
+        sys.stdout.flush()
+        for missing in [row for row in batch if isinstance(row, BadRow)]:
+            print(f"rasd: {missing.place}: {missing.reason}; left out", file=sys.stderr)
+            bad += 1
+    if bad:
+        print(f"rasd: {bad} bad row(s) left out", file=sys.stderr)
 
 
 def table(prediction: Prediction) -> str:

@@ -7,7 +7,7 @@ nothing but the text, also where weights and activations are int8, whose scale w
 from __future__ import annotations
 
 import json
-import os
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +23,7 @@ from inference.engine import Scores, Span, word_spans
 from inference.errors import ModelFolderError, RasdError
 from inference.folder import Manifest
 from inference.lexicon import ABSTAIN, LexicalFunction, Matcher, tokenise
+from inference.processor import adds_int8_exactly, usable_cores
 from inference.text import View, clean_view
 
 _CHUNK = 4000
@@ -77,6 +78,8 @@ class EncoderEngine:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # tokenizers raises plain Exception
             raise ModelFolderError(f"{folder / 'tokenizer.json'}: not a readable tokenizer ({error})") from None
+        if manifest.engine.get("precision") == "int8" and not manifest.engine.get("reduce_range"):
+            _warn_of_overflow(folder)
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -93,7 +96,7 @@ class EncoderEngine:
             self._vote_weights = np.asarray(lexical["topic_weights"], dtype=np.float64)
         except (OSError, ValueError, KeyError, TypeError, RasdError) as error:
             raise ModelFolderError(f"{folder / FUNCTIONS_FILE}: not a readable set of functions ({error})") from None
-        self._threads = _usable_cores()
+        self._threads = usable_cores()
         head = self._tokenizer.encode(self._prefix.strip(), add_special_tokens=True).ids if self._prefix else None
         pieces = head if head is not None else self._tokenizer.encode("", add_special_tokens=True).ids
         # Everything before the text's own tokens (start token, prefix), and the end token after them.
@@ -170,11 +173,14 @@ class EncoderEngine:
         return ids, places
 
 
-def _usable_cores() -> int:
-    # A container may be given fewer cores than the machine has; not every system tells.
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+def _warn_of_overflow(folder: Path) -> None:
+    if not adds_int8_exactly():
+        warnings.warn(
+            f"{folder}: int8 weights of 8 bits on a processor without VNNI, whose sums overflow; answers may be less "
+            "accurate than measured. Train on such a processor, or keep fp32",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _chunks(text: str) -> list[tuple[int, str]]:

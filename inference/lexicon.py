@@ -179,7 +179,8 @@ class Matcher:
         votes = np.empty((len(texts), len(self.functions)), dtype=np.int8)
         for start, end in _batches(texts):
             folded = fold_batch(texts[start:end])
-            votes[start:end] = batch_votes(self._program, self._rules, folded, abstain=ABSTAIN)
+            with self._program.lock:
+                votes[start:end] = batch_votes(self._program, self._rules, folded, abstain=ABSTAIN)
         return votes
 
     def match(self, tokens: Tokens) -> list[Match]:
@@ -193,6 +194,10 @@ class Matcher:
         Returns:
             matches in order of function, then place.
         """
+        with self._program.lock:
+            return self._match(tokens)
+
+    def _match(self, tokens: Tokens) -> list[Match]:
         text = TextMatches(self._program, tokens.words, tokens.sentences)
         matches = []
         for number, rule in enumerate(self._rules):

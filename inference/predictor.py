@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
@@ -14,14 +15,18 @@ import numpy as np
 from inference.engine import Scores, make_engine
 from inference.errors import InputError, ModelFolderError
 from inference.folder import MANIFEST, Manifest, read_manifest
-from inference.results import Evidence, Prediction, Stance, TopicPrediction
+from inference.results import ArticlePrediction, Evidence, Paragraph, Prediction, Stance, TopicPrediction
 from inference.taxonomy import STANCES
-from inference.text import arabic_share, clean
+from inference.views import views
 
 NAMES = ("champion", "encoder", "tfidf", "weak")
 CHAMPION_FILE = "champion.json"
 _ENV_MODELS = "RASD_MODELS"
 _MOSTLY_ARABIC = 0.3
+_ARABIC_LETTER = re.compile("[\u0620-\u063f\u0641-\u064a\u0671-\u06d3]")
+_KEPT_CHAMPION = re.compile(r"champions/[0-9]+")
+# What stands between the ends of lines, as str.splitlines knows them, without the white space around it.
+_PARAGRAPH = re.compile(r"[^\s](?:[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*[^\s])?")
 
 
 def models_dir() -> Path:
@@ -58,13 +63,16 @@ def resolve_model(model: str | Path) -> Path:
     if text == "champion":
         pointer = root / CHAMPION_FILE
         try:
-            text = str(json.loads(pointer.read_text("utf-8"))["model"])
+            found = json.loads(pointer.read_text("utf-8"))
+            text, folder = str(found["model"]), str(found.get("folder", found["model"]))
         except FileNotFoundError:
             raise ModelFolderError(f"{pointer}: no champion yet; run `make train` or `rasd train` first") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise ModelFolderError(f"{pointer}: not a readable champion file; run `rasd train` again") from None
-        if text not in NAMES[1:]:
-            raise ModelFolderError(f"{pointer}: names {text!r}, which is no model of this folder")
+        if text not in NAMES[1:] or not (folder == text or _KEPT_CHAMPION.fullmatch(folder)):
+            raise ModelFolderError(f"{pointer}: names {folder!r} ({text!r}), which is no model of this folder")
+        # A champion that a later training did not beat stands aside from the folders that the training wrote.
+        text = folder
     if not (root / text / MANIFEST).exists():
         raise ModelFolderError(f"{root / text}: no such model yet; run `make train` or `rasd train` first")
     return root / text
@@ -81,9 +89,10 @@ class Predictor:
     """
 
     def __init__(self, model: str | Path = "champion") -> None:
-        folder = resolve_model(model)
-        self.manifest: Manifest = read_manifest(folder)
-        self._engine = make_engine(folder, self.manifest)
+        self.folder = resolve_model(model)
+        self.manifest: Manifest = read_manifest(self.folder)
+        self._engine = make_engine(self.folder, self.manifest)
+        self._thresholds: list[float] = self.manifest.calibration.thresholds.tolist()
 
     @property
     def description(self) -> str:
@@ -116,29 +125,45 @@ class Predictor:
                 raise InputError(f"text {place}: a string is wanted, not {type(text).__name__}")
         return self._predict(list(texts))
 
-    def _predict(self, texts: list[str]) -> list[Prediction]:
-        languages = [_language(t) for t in texts]
-        scored = [i for i, language in enumerate(languages) if language != "none"]
-        scores = dict(zip(scored, self._engine.score([texts[i] for i in scored]), strict=True)) if scored else {}
-        return [
-            self._read(text, scores[i], languages[i]) if i in scores else self._nothing(text)
-            for i, text in enumerate(texts)
-        ]
+    def predict_article(self, text: str) -> ArticlePrediction:
+        """Predict an article paragraph by paragraph.
 
-    def _read(self, text: str, scores: Scores, language: str) -> Prediction:
-        calibration = self.manifest.calibration
-        probability = calibration.topic_probabilities(scores.topics[None])[0]
-        stances = calibration.stance_probabilities(scores.stance[None])[0]
+        Args:
+            text: the article, a paragraph a line. Lines without a letter are passed over.
+
+        Raises:
+            InputError: where it is no string.
+        """
+        if not isinstance(text, str):
+            raise InputError(f"a string is wanted, not {type(text).__name__}")
+        places = [m.span() for m in _PARAGRAPH.finditer(text)]
+        answers = zip(places, self._predict([text[a:b] for a, b in places]), strict=True)
+        return ArticlePrediction(text, tuple(Paragraph(a, b, p) for (a, b), p in answers if p.language != "none"))
+
+    def _predict(self, texts: list[str]) -> list[Prediction]:
+        languages = [_language(view.text) for view in views(texts, fold=False)]
+        scored = [i for i, language in enumerate(languages) if language != "none"]
+        answers: dict[int, Prediction] = {}
+        if scored:
+            scores = self._engine.score([texts[i] for i in scored])
+            calibration = self.manifest.calibration
+            probabilities = calibration.topic_probabilities(np.stack([s.topics for s in scores])).tolist()
+            stances = calibration.stance_probabilities(np.stack([s.stance for s in scores])).tolist()
+            for i, score, probability, stance in zip(scored, scores, probabilities, stances, strict=True):
+                answers[i] = self._read(texts[i], score, probability, stance, languages[i])
+        return [answers[i] if i in answers else self._nothing(text) for i, text in enumerate(texts)]
+
+    def _read(
+        self, text: str, scores: Scores, probability: list[float], stances: list[list[float]], language: str
+    ) -> Prediction:
         topics: dict[str, TopicPrediction] = {}
         evidence: list[Evidence] = []
+        margin = self.manifest.calibration.abstain_margin
         for i, name in enumerate(self.manifest.taxonomy.ids):
-            threshold = float(calibration.thresholds[i])
-            present = bool(probability[i] >= threshold)
-            shares = {s: float(stances[i, j]) for j, s in enumerate(STANCES)}
-            stance = Stance(STANCES[int(np.argmax(stances[i]))], shares)
-            unsure = abs(float(probability[i]) - threshold) < calibration.abstain_margin
-            topics[name] = TopicPrediction(float(probability[i]), present, stance, unsure)
-            if present:
+            own, shares, threshold = probability[i], stances[i], self._thresholds[i]
+            stance = Stance(STANCES[shares.index(max(shares))], dict(zip(STANCES, shares, strict=True)))
+            topics[name] = TopicPrediction(own, own >= threshold, stance, abs(own - threshold) < margin)
+            if own >= threshold:
                 evidence += [Evidence(name, s.start, s.end, text[s.start : s.end], s.weight) for s in scores.spans[i]]
         notes = []
         if language == "other":
@@ -155,10 +180,16 @@ class Predictor:
         return Prediction(text, topics, (), self.description, "none", ("no letters in this text",))
 
 
-def _language(text: str) -> str:
-    if not any(c.isalpha() for c in clean(text)):
+def _language(clean: str) -> str:
+    # Most texts are Arabic beyond doubt, and are told so without looking at every character in turn.
+    letters = len(_ARABIC_LETTER.findall(clean))
+    if letters and letters >= _MOSTLY_ARABIC * len(clean):
+        return "ar"
+    everything = sum(map(str.isalpha, clean))
+    if not everything:
         return "none"
-    return "ar" if arabic_share(text) >= _MOSTLY_ARABIC else "other"
+    arabic = sum(c.isalpha() and "\u0620" <= c <= "\u06d3" for c in clean)
+    return "ar" if arabic >= _MOSTLY_ARABIC * everything else "other"
 
 
 @functools.lru_cache(maxsize=8)
@@ -197,3 +228,17 @@ def predict(texts: str | Sequence[str], *, model: str | Path = "champion") -> Pr
         ModelFolderError: where the model cannot be had, with what to do.
     """
     return load(model).predict(texts)
+
+
+def predict_article(text: str, *, model: str | Path = "champion") -> ArticlePrediction:
+    """Predict an article paragraph by paragraph, each with its place in the article.
+
+    Args:
+        text: the article, a paragraph a line.
+        model: as for :func:`predict`.
+
+    Raises:
+        InputError: where the text is no string.
+        ModelFolderError: where the model cannot be had, with what to do.
+    """
+    return load(model).predict_article(text)

@@ -6,7 +6,7 @@ import csv
 import difflib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,24 +86,39 @@ def read_rows(path: str | Path) -> Iterator[Row | BadRow]:
             raise InputError(f"{file}: cannot be read ({error.strerror or error})") from None
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str | BadRow]]:
-    with path.open("rb") as handle:
-        for number, raw in enumerate(handle, 1):
-            place = f"{path}, line {number}"
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                yield place, BadRow(place, f"not UTF-8 at byte {error.start + 1} of the line")
-                continue
-            yield place, line
+def read_stream(stream: Iterable[bytes], name: str = "standard input") -> Iterator[Row | BadRow]:
+    """Read a paragraph a line from bytes that come one line at a time; blank lines are passed over.
 
-
-def _read_txt(path: Path) -> Iterator[Row | BadRow]:
-    for place, line in _lines(path):
+    Args:
+        stream: the lines.
+        name: what to call it in messages.
+    """
+    for place, line in _decoded(stream, name):
         if isinstance(line, BadRow):
             yield line
         elif line.strip():
             yield Row(line, {}, place)
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str | BadRow]]:
+    with path.open("rb") as handle:
+        yield from _decoded(handle, str(path))
+
+
+def _decoded(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, str | BadRow]]:
+    for number, raw in enumerate(lines, 1):
+        place = f"{name}, line {number}"
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            yield place, BadRow(place, f"not UTF-8 at byte {error.start + 1} of the line")
+            continue
+        yield place, line
+
+
+def _read_txt(path: Path) -> Iterator[Row | BadRow]:
+    with path.open("rb") as handle:
+        yield from read_stream(handle, str(path))
 
 
 def _read_jsonl(path: Path) -> Iterator[Row | BadRow]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inference.taxonomy import STANCES
@@ -105,3 +105,45 @@ class Prediction:
         if self.notes:
             record["notes"] = list(self.notes)
         return record
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """One paragraph of an article.
+
+    Args:
+        start: its first character, counted in the article.
+        end: one past its last character.
+        prediction: the answer for ``article[start:end]``; its evidence counts from the paragraph's start.
+    """
+
+    start: int
+    end: int
+    prediction: Prediction
+
+
+@dataclass(frozen=True)
+class ArticlePrediction:
+    """The answers for an article, paragraph by paragraph.
+
+    Args:
+        text: the article as it was handed in.
+        paragraphs: those that hold a letter, in order.
+    """
+
+    text: str
+    paragraphs: tuple[Paragraph, ...]
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The paragraphs' evidence, in their order, counted in the article."""
+        return tuple(
+            replace(e, start=e.start + p.start, end=e.end + p.start)
+            for p in self.paragraphs
+            for e in p.prediction.evidence
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the article's record, ready for ``json.dumps``."""
+        paragraphs = [{"start": p.start, "end": p.end, **p.prediction.to_json()} for p in self.paragraphs]
+        return {"text": self.text, "paragraphs": paragraphs}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +19,81 @@ import numpy.typing as npt
 from inference.engine import Scores, Span, word_spans
 from inference.errors import ModelFolderError
 from inference.folder import Manifest
-from inference.text import folded_view
+from inference.text import View
+from inference.views import views
 
 FILE = "model.skops"
 WORD_PATTERN = r"(?u)\b\w\w+\b"
 _MEMO_LIMIT = 300_000
+_BATCH = 256
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+_NONE = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """The n-grams of a batch of texts, each once a text.
+
+    Args:
+        ids: shape ``(n-grams,)``; by text, then ascending.
+        values: shape ``(n-grams,)``; their TF-IDF.
+        counts: shape ``(n-grams,)``; how often each stands in its text.
+        starts: shape ``(texts + 1,)``; where each text's begin.
+    """
+
+    ids: IntArray
+    values: FloatArray
+    counts: IntArray
+    starts: IntArray
+
+    def of(self, text: int) -> slice:
+        return slice(self.starts[text], self.starts[text + 1])
 
 
 class _Block:
     """One TfidfVectorizer: vocabulary, idf, and the rows of the weight matrix that belong to it."""
 
-    def __init__(self, parameters: Mapping[str, Any], weights: FloatArray) -> None:
+    def __init__(self, parameters: Mapping[str, Any], weights: npt.NDArray[np.float32]) -> None:
         self.vocabulary = {term: i for i, term in enumerate(parameters["terms"].split("\n"))}
         self.idf = np.asarray(parameters["idf"], dtype=np.float64)
         self.range = (int(parameters["low"]), int(parameters["high"]))
         self.weights = weights
 
-    def score(self, ids: IntArray) -> tuple[FloatArray, FloatArray, IntArray]:
-        """Give the block's part of the scores, the value of one occurrence per distinct id, and those ids."""
-        distinct, counts = np.unique(ids, return_counts=True)
-        values = (1 + np.log(counts)) * self.idf[distinct]
-        norm = np.sqrt((values**2).sum())
-        values = values / norm if norm else values
-        return values @ self.weights[distinct], values / counts, distinct
+    def weigh(self, found: Sequence[IntArray]) -> _Weighed:
+        """Weigh the n-grams that were found in each text."""
+        size = np.int64(len(self.idf))
+        owners = np.repeat(np.arange(len(found)), [len(f) for f in found])
+        keys, counts = np.unique(owners * size + np.concatenate([_NONE, *found]), return_counts=True)
+        owners = keys // size
+        ids = keys - owners * size
+        values = (1 + np.log(counts)) * self.idf[ids]
+        values /= np.sqrt(np.bincount(owners, values * values, minlength=len(found)))[owners]
+        return _Weighed(ids, values, counts, np.searchsorted(owners, np.arange(len(found) + 1)))
+
+    def score(self, weighed: _Weighed, text: int) -> FloatArray:
+        """Give the block's part of a text's scores."""
+        own = weighed.of(text)
+        return np.asarray(weighed.values[own] @ self.weights[weighed.ids[own]])
+
+    def added(self, weighed: _Weighed, text: int, ids: IntArray, topics: IntArray) -> FloatArray:
+        """Give what each occurrence of an n-gram of a text adds to topics, shape ``(ids, topics)``.
+
+        Args:
+            weighed: the batch.
+            text: which of its texts.
+            ids: the occurrences; one that was not counted in the text adds nothing.
+            topics: columns of the weights.
+        """
+        own = weighed.of(text)
+        distinct = weighed.ids[own]
+        if not len(distinct):
+            return np.zeros((len(ids), len(topics)))
+        place = np.searchsorted(distinct, ids).clip(0, len(distinct) - 1)
+        each = np.where(distinct[place] == ids, (weighed.values[own] / weighed.counts[own])[place], 0.0)
+        return np.asarray(each[:, None] * self.weights[np.ix_(ids, topics)])
 
 
 class TfidfEngine:
@@ -66,7 +116,7 @@ class TfidfEngine:
                 raise ModelFolderError(f"{path}: holds types that are not trusted: {', '.join(sorted(untrusted))}")
             model = load(path, trusted=[])
             split = len(model["word"]["idf"])
-            weights = np.ascontiguousarray(model["weights"], dtype=np.float64)
+            weights = np.ascontiguousarray(model["weights"], dtype=np.float32)
             self._word = _Block(model["word"], weights[:split])
             self._char = _Block(model["char"], weights[split:])
             self._bias = np.asarray(model["bias"], dtype=np.float64)
@@ -75,46 +125,59 @@ class TfidfEngine:
         except Exception as error:  # skops and zipfile raise many families of errors for a broken file
             raise ModelFolderError(f"{path}: not a readable skops file ({error})") from None
         self._topics = len(manifest.taxonomy)
+        self._calibration = manifest.calibration
         self._word_pattern = re.compile(WORD_PATTERN)
         self._memo: dict[str, IntArray] = {}
         self._lock = threading.Lock()
 
     def score(self, texts: Sequence[str]) -> list[Scores]:
         """Give the raw scores of each text, in order."""
-        return [self._score(t) for t in texts]
+        return [s for start in range(0, len(texts), _BATCH) for s in self._score(texts[start : start + _BATCH])]
 
-    def _score(self, text: str) -> Scores:
-        view = folded_view(text)
-        words = [(m.group(), m.start(), m.end()) for m in self._word_pattern.finditer(view.text)]
-        grams = [self._chunk_ids(c) for c in view.text.split(" ") if c]
-        word_ids, word_owner = self._word_ids([w for w, _, _ in words])
-        word_part, word_values, word_distinct = self._word.score(word_ids)
-        char_ids = np.concatenate(grams) if grams else np.empty(0, np.int64)
-        char_part, char_values, char_distinct = self._char.score(char_ids)
-        total = word_part + char_part + self._bias
-        topics, stance = total[: self._topics], total[self._topics :].reshape(self._topics, 3)
-        spans: list[tuple[Span, ...]] = [()] * self._topics
-        if words:
-            loud = np.flatnonzero(topics > -1.0)
-            added = np.zeros((len(words), self._topics))
-            place = np.searchsorted(word_distinct, word_ids)
-            value = word_values[place, None] * self._word.weights[word_ids, : self._topics]
-            np.add.at(added, word_owner, value)
-            self._add_chars(added, words, char_values, char_distinct)
-            for topic in loud:
-                spans[topic] = word_spans([view.span(a, b) for _, a, b in words], added[:, topic])
-        return Scores(topics, stance, tuple(spans))
+    def _score(self, texts: Sequence[str]) -> list[Scores]:
+        folded = views(texts, fold=True)
+        words = [self._word_ids(self._word_pattern.findall(view.text)) for view in folded]
+        grams = [self._grams(view.text.split()) for view in folded]
+        by_word = self._word.weigh([ids for ids, _ in words])
+        by_char = self._char.weigh([np.concatenate([_NONE, *own]) for own in grams])
+        total = np.stack([self._word.score(by_word, i) + self._char.score(by_char, i) for i in range(len(texts))])
+        total += self._bias
+        topics, stance = total[:, : self._topics], total[:, self._topics :].reshape(len(texts), self._topics, 3)
+        calibration = self._calibration
+        present = calibration.topic_probabilities(topics) >= calibration.thresholds
+        scores = []
+        for i, view in enumerate(folded):
+            spans: list[tuple[Span, ...]] = [()] * self._topics
+            loud = np.flatnonzero(present[i])
+            # Evidence is asked for where a topic is present, and nowhere else.
+            if len(loud):
+                places, added = self._by_word(view, words[i], (by_word, by_char), i, loud)
+                for column, topic in enumerate(loud):
+                    spans[topic] = word_spans(places, added[:, column])
+            scores.append(Scores(topics[i], stance[i], tuple(spans)))
+        return scores
 
-    def _add_chars(
-        self, added: FloatArray, words: Sequence[tuple[str, int, int]], values: FloatArray, distinct: IntArray
-    ) -> None:
-        if not len(distinct):
-            return
-        for i, (word, _, _) in enumerate(words):
-            ids = self._chunk_ids(word)
-            place = np.searchsorted(distinct, ids).clip(0, len(distinct) - 1)
-            known = distinct[place] == ids
-            added[i] += values[place[known]] @ self._char.weights[ids[known], : self._topics]
+    def _by_word(
+        self,
+        view: View,
+        found: tuple[IntArray, IntArray],
+        weighed: tuple[_Weighed, _Weighed],
+        text: int,
+        loud: IntArray,
+    ) -> tuple[list[tuple[int, int]], FloatArray]:
+        """Give the words' places in the original, and what each adds to some topics."""
+        words = [(m.group(), *view.span(m.start(), m.end())) for m in self._word_pattern.finditer(view.text)]
+        added = np.zeros((len(words), len(loud)))
+        (ids, owners), (by_word, by_char) = found, weighed
+        np.add.at(added, owners, self._word.added(by_word, text, ids, loud))
+        grams = self._grams([word for word, _, _ in words])
+        owners = np.repeat(np.arange(len(words)), [len(g) for g in grams])
+        np.add.at(added, owners, self._char.added(by_char, text, np.concatenate([_NONE, *grams]), loud))
+        return [(a, b) for _, a, b in words], added
+
+    def _grams(self, chunks: Sequence[str]) -> list[IntArray]:
+        known = self._memo.get
+        return [ids if (ids := known(chunk)) is not None else self._chunk_ids(chunk) for chunk in chunks]
 
     def _word_ids(self, words: list[str]) -> tuple[IntArray, IntArray]:
         vocabulary, (low, high) = self._word.vocabulary, self._word.range
@@ -128,9 +191,6 @@ class TfidfEngine:
         return np.asarray(ids, dtype=np.int64), np.asarray(owner, dtype=np.int64)
 
     def _chunk_ids(self, chunk: str) -> IntArray:
-        known = self._memo.get(chunk)
-        if known is not None:
-            return known
         vocabulary, (low, high) = self._char.vocabulary, self._char.range
         padded = f" {chunk} "
         ids = []

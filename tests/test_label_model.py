@@ -173,6 +173,44 @@ def test_without_tempering_copies_outvote_the_others() -> None:
     assert (model.predict(votes).argmax(1) == lone[0]).all()
 
 
+def test_copies_are_told_from_the_truth_before_they_outvote_it() -> None:
+    # Six copies of one poor function agree with each other more than good ones do.
+    rng = np.random.default_rng(11)
+    truth = rng.integers(0, 2, 4000)
+    poor = _witnesses(truth, rng, accuracy=0.6)
+    good = [_witnesses(truth, rng, accuracy=0.8, coverage=0.6) for _ in range(5)]
+    votes = np.stack([poor] * 6 + good, axis=1)
+    model = DawidSkene(2).fit(votes)
+    assert (model.predict(votes).argmax(1) == truth).mean() > 0.85
+    assert model.discount[:6].max() < 0.2 < 0.9 < model.discount[6:].min()
+
+
+def test_with_silence_left_out_only_votes_are_evidence() -> None:
+    votes = _votes(*[[1, -1]] * 30, *[[-1, 0]] * 30, *[[-1, -1]] * 40)
+    model = DawidSkene(2, balance=(0.6, 0.4), silence=False).fit(votes, accuracies=[0.9, 0.9])
+    yes, no, nothing = model.predict(_votes([1, -1], [-1, 0], [-1, -1]))[:, 1]
+    assert model.rates.sum(2) == pytest.approx(np.ones((2, 2)))
+    assert nothing == pytest.approx(model.balance[1])
+    assert no < nothing < yes
+
+
+def test_of_many_rows_full_of_votes_a_sample_is_enough() -> None:
+    rng = np.random.default_rng(4)
+    truth = rng.integers(0, 2, 12_000)
+    votes = np.stack([_witnesses(truth, rng, accuracy=0.75, coverage=0.7) for _ in range(15)], axis=1)
+    few, all_rows = DawidSkene(2).fit(votes), DawidSkene(2, sample=10**6).fit(votes)
+    assert few.rates == pytest.approx(all_rows.rates, abs=0.06)
+    assert (few.predict(votes).argmax(1) == all_rows.predict(votes).argmax(1)).mean() > 0.98
+
+
+def test_rare_votes_are_all_read_however_many_rows_there_are() -> None:
+    rng = np.random.default_rng(4)
+    truth = (rng.random(30_000) < 0.02).astype(np.int64)
+    votes = np.stack([np.where(truth & (rng.random(30_000) < 0.5), 1, -1) for _ in range(4)], axis=1).astype(np.int8)
+    a, b = DawidSkene(2, balance=(0.9, 0.1)), DawidSkene(2, balance=(0.9, 0.1), sample=10**6)
+    assert a.fit(votes).rates == pytest.approx(b.fit(votes).rates)
+
+
 def test_a_weight_is_a_number_of_rows() -> None:
     rng = np.random.default_rng(1)
     votes = rng.integers(-1, 2, (60, 3)).astype(np.int8)

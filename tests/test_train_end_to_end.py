@@ -18,22 +18,6 @@ from tests import tiny
 from training.store import use_store
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tiny.project(tmp_path_factory.mktemp("project"))
-    patch = pytest.MonkeyPatch()
-    patch.chdir(folder)
-    assert main(["train", "--config", "tiny.yaml"]) == 0
-    patch.undo()
-    return folder
-
-
-@pytest.fixture
-def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(trained)
-    return trained
-
-
 def test_training_leaves_the_three_model_folders_and_a_champion(here: Path) -> None:
     assert {p.name for p in (here / "models").iterdir() if p.is_dir() and p.name[0] != "."} == {
         "encoder",

@@ -19,13 +19,14 @@ from inference.lexicon import ABSTAIN, TOPIC_VOTES
 from inference.taxonomy import STANCES, Taxonomy
 from inference.text import WORD, fold
 from training.label_model import describe
-from training.labeling import LabelingFunction
+from training.labeling import Broken, LabelingFunction
 from training.weak import WeakLabels, WeakModel, columns_of
 
 VoteArray = npt.NDArray[np.int8]
 _EXAMPLES = 3
 _NEAR_DECISION = (0.2, 0.8)
 _SAME = 0.95
+_LEAST_VOTES = 5
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,14 @@ class Analysis:
         functions: a report for each function.
         topics: per topic, the share labelled present, the share without a vote, and the mean entropy in bits.
         suggestions: what to look at, in plain words.
+        broken: functions that raised and were left out.
     """
 
     rows: int
     functions: list[FunctionReport]
     topics: dict[str, dict[str, float]]
     suggestions: list[str]
+    broken: list[Broken] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Give the analysis as ``rasd label --json`` prints it."""
@@ -121,6 +124,32 @@ class Counts:
                     match = part == vote
                     same += match * match.sum(1, keepdims=True)
                 self.conflict[own] += (active & (same < voters)).sum(0)
+
+
+@dataclass
+class TopicSums:
+    """Sums, per topic, over a stream of labels."""
+
+    functions: Sequence[LabelingFunction]
+    taxonomy: Taxonomy
+    rows: int = 0
+    sums: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+
+    def add(self, votes: VoteArray, weak: WeakLabels) -> None:
+        """Count a batch: votes of shape ``(rows, functions)`` and their labels."""
+        self.rows += len(votes)
+        for i, (topic, columns) in enumerate(columns_of(self.functions, self.taxonomy).items()):
+            share = np.clip(weak.topics[:, i], 1e-9, 1 - 1e-9)
+            entropy = -(share * np.log2(share) + (1 - share) * np.log2(1 - share))
+            silent = (votes[:, list(columns.topic)] == ABSTAIN).all(1)
+            sums = self.sums.setdefault(topic, np.zeros(3))
+            sums += [(share > 0.5).sum(), silent.sum(), entropy.sum()]
+
+    def report(self) -> dict[str, dict[str, float]]:
+        """Give, per topic, the share labelled present, the share without a vote and the mean entropy in bits."""
+        names = ("share_present", "share_without_vote", "mean_entropy_bits")
+        means = {t: (s / max(self.rows, 1)).tolist() for t, s in self.sums.items()}
+        return {t: dict(zip(names, values, strict=True)) for t, values in means.items()}
 
 
 def vote_name(function: LabelingFunction, vote: int) -> str:
@@ -177,6 +206,7 @@ def analyse(
     uncovered: Uncovered,
     gold_votes: VoteArray | None = None,
     gold: npt.NDArray[np.int64] | None = None,
+    broken: Sequence[Broken] = (),
 ) -> Analysis:
     """Put the analysis together.
 
@@ -188,6 +218,7 @@ def analyse(
         uncovered: word pairs of undecided paragraphs.
         gold_votes: shape ``(gold rows, functions)``; votes on gold.
         gold: shape ``(gold rows, topics)``; -1 absent, else the stance's place.
+        broken: functions that raised and were left out.
     """
     estimated: dict[int, float] = {}
     for topic, columns in columns_of(counts.functions, counts.taxonomy).items():
@@ -212,7 +243,7 @@ def analyse(
                 disagreements=disagreements.examples.get(j, []),
             )
         )
-    return Analysis(counts.rows, reports, topics, suggest(reports, counts, uncovered))
+    return Analysis(counts.rows, reports, topics, suggest(reports, counts, uncovered), list(broken))
 
 
 def _on_gold(
@@ -234,21 +265,37 @@ def _on_gold(
 
 def suggest(reports: Sequence[FunctionReport], counts: Counts, uncovered: Uncovered) -> list[str]:
     """Say in plain words what is worth a look: silent, doubled and harmful functions, and terms to add."""
-    suggestions = [f"{r.name} never votes: mend its terms or drop it" for r in reports if not r.coverage]
-    fired = counts.fired
-    for a in range(len(reports)):
-        for b in range(a + 1, len(reports)):
-            same_kind = reports[a].topic == reports[b].topic and reports[a].votes.keys() == reports[b].votes.keys()
-            either = fired[a] + fired[b] - counts.together[a, b]
-            if same_kind and either and counts.together[a, b] / either >= _SAME:
-                suggestions.append(f"{reports[a].name} and {reports[b].name} vote together: one of them is enough")
+    silent = [r.name for r in reports if not r.coverage]
+    suggestions = [f"never vote, so mend their terms or drop them: {', '.join(silent)}"] if silent else []
+    suggestions += [f"vote together, so one of them is enough: {', '.join(g)}" for g in _alike(reports, counts)]
     for r in reports:
         classes = len(STANCES) if set(r.votes) <= set(STANCES) else len(TOPIC_VOTES)
-        if r.gold_accuracy is not None and r.gold_votes >= 5 and r.gold_accuracy < 1 / classes:
+        if r.gold_accuracy is not None and r.gold_votes >= _LEAST_VOTES and r.gold_accuracy < 1 / classes:
             suggestions.append(
                 f"{r.name} is right on {r.gold_accuracy:.0%} of its {r.gold_votes} gold votes: worse than chance"
+            )
+        elif r.gold_accuracy is None and r.coverage and r.estimated_accuracy < 1 / classes:
+            suggestions.append(
+                f"{r.name} is right on {r.estimated_accuracy:.0%} of its votes by the label model's estimate: worse "
+                "than chance"
             )
     frequent = [pair for pair, n in uncovered.pairs.most_common(15) if n >= 3]
     if frequent:
         suggestions.append("frequent in undecided paragraphs that no function says yes to: " + "، ".join(frequent))
     return suggestions
+
+
+def _alike(reports: Sequence[FunctionReport], counts: Counts) -> list[list[str]]:
+    fired, together = counts.fired, counts.together
+    either = np.maximum(fired[:, None] + fired - together, 1)
+    alike = (together / either >= _SAME) & (together >= _LEAST_VOTES)
+    groups: list[list[int]] = []
+    for j, report in enumerate(reports):
+        for group in groups:
+            first = reports[group[0]]
+            if alike[group[0], j] and first.topic == report.topic and first.votes.keys() == report.votes.keys():
+                group.append(j)
+                break
+        else:
+            groups.append([j])
+    return [[reports[j].name for j in group] for group in groups if len(group) > 1]

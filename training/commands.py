@@ -1,4 +1,4 @@
-"""The commands that need more than a model folder: train, label, encoders, dashboard, serve."""
+"""The commands that need more than a model folder: train, label, models, compare, encoders, dashboard, serve."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ import importlib.util
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from inference.errors import ConfigError
-from training.config import Config, load_config
-from training.store import store_uri
+from inference.errors import ConfigError, InputError
+from training.config import Config, OutputConfig, load_config
+from training.store import store_uri, use_store
+
+if TYPE_CHECKING:
+    from training.registry import Version
 
 _DEFAULT = Path("configs/default.yaml")
 
@@ -25,7 +32,15 @@ _DEFAULT = Path("configs/default.yaml")
 def run(options: argparse.Namespace) -> int:
     """Run one of the commands; the parser of ``inference.cli`` has read the options."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
-    commands = {"train": _train, "label": _label, "encoders": _encoders, "dashboard": _dashboard, "serve": _serve}
+    commands = {
+        "train": _train,
+        "label": _label,
+        "models": _models,
+        "compare": _compare,
+        "encoders": _encoders,
+        "dashboard": _dashboard,
+        "serve": _serve,
+    }
     return commands[options.command](options)
 
 
@@ -39,7 +54,59 @@ def _config(options: argparse.Namespace) -> Config:
 def _train(options: argparse.Namespace) -> int:
     from training.pipeline import train
 
+    # An ended run must say so: what `kill` asks for is an interruption as Ctrl-C is.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     train(_config(options), resume=options.resume, console=Console())
+    return 0
+
+
+def _output(options: argparse.Namespace) -> OutputConfig:
+    output = load_config(options.config or (_DEFAULT if _DEFAULT.exists() else None), options.set).output
+    use_store(output)
+    return output
+
+
+def _models(options: argparse.Namespace) -> int:
+    from training import registry
+
+    models = Path(_output(options).models)
+    if options.action == "promote":
+        if options.version is None:
+            raise InputError("say which version: rasd models promote VERSION; `rasd models` lists them")
+        done = registry.promote(options.version, models=models)
+    elif options.action == "rollback":
+        done = registry.rollback(models=models)
+    else:
+        return _list_models(registry.versions(), as_json=options.json)
+    print(f"Champion: version {done.version} ({done.tags.get('kind', 'unknown')}, {done.tags.get('base', 'unknown')})")
+    return 0
+
+
+def _list_models(found: Sequence[Version], *, as_json: bool) -> int:
+    if as_json:
+        rows = [{"version": v.version, "aliases": v.aliases, "created": v.created, "tags": dict(v.tags)} for v in found]
+        print(json.dumps(rows, ensure_ascii=False))
+        return 0
+    for v in found:
+        made = datetime.fromtimestamp(v.created / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+        worth = f"{v.tags.get('joint.macro_f1', '?')} ({v.tags.get('joint.macro_f1.interval', 'no interval')})"
+        alias = f"@{' @'.join(v.aliases)}" if v.aliases else ""
+        print(f"version {v.version:<4} {alias:<12} {v.tags.get('kind', '?'):<8} joint macro-F1 {worth}")
+        print(f"    {v.tags.get('base', '?')}; made {made} UTC in run {v.tags.get('run', '?')}")
+    if not found:
+        print("No model is registered yet; run `rasd train` first.")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from training.compare import compare_runs, show
+
+    _output(options)
+    found = compare_runs(options.first, options.second, model=options.model)
+    if options.json:
+        print(json.dumps([c.to_json() for c in found], ensure_ascii=False))
+    else:
+        show(found, console=Console(), detail=options.model)
     return 0
 
 

@@ -29,6 +29,7 @@ class CorpusConfig(Section):
     near_duplicate: float = Field(0.7, gt=0, le=1)
     gold_near_duplicate: float = Field(0.5, gt=0, le=1)
     min_words: int = Field(5, ge=0)
+    share: float = Field(1.0, gt=0, le=1)
 
 
 class LabelsConfig(Section):
@@ -36,6 +37,7 @@ class LabelsConfig(Section):
 
     use_metadata: bool = True
     functions: tuple[str, ...] = ()
+    semantic: bool = False
     label_model: Literal["dawid_skene", "majority"] = "dawid_skene"
     skip_broken: bool = False
 

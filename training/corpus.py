@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset, Features, Value, concatenate_datasets, load_dataset
 
 from inference.errors import CorpusError
@@ -123,12 +124,13 @@ def _from_hub(name: str) -> Dataset:
     return data.map(convert, remove_columns=data.column_names, features=FEATURES, desc="Reading the hub's rows")
 
 
-def load_corpus(config: CorpusConfig, *, gold_texts: Sequence[str] = ()) -> Corpus:
+def load_corpus(config: CorpusConfig, *, gold_texts: Sequence[str] = (), seed: int = 0) -> Corpus:
     """Read every source and drop what must not be trained on.
 
     Args:
         config: the sources and thresholds.
         gold_texts: texts of gold; none of them, nor a near-duplicate, stays in.
+        seed: for the draw, where only a share of the paragraphs is used.
 
     Raises:
         CorpusError: where nothing usable is left.
@@ -168,6 +170,10 @@ def load_corpus(config: CorpusConfig, *, gold_texts: Sequence[str] = ()) -> Corp
     }
     if not keep:
         raise CorpusError(f"{listed}: no usable paragraph among {read} (left out: {dropped}); check corpus.sources")
+    if config.share < 1:
+        drawn = np.random.default_rng(seed).permutation(len(keep))[: max(1, round(config.share * len(keep)))]
+        dropped["not drawn"] = len(keep) - len(drawn)
+        keep = [keep[i] for i in sorted(drawn)]
     data = data.select(keep)
     return Corpus(data, read, dropped, tuple(bad), digest_rows(zip(data["id"], data["text"], strict=True)))
 

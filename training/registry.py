@@ -1,10 +1,17 @@
-"""The model registry: versions of ``rasd``, the champion and the challenger."""
+"""The model registry: versions of ``rasd``, the champion and the challenger.
+
+``champion.json`` in the models folder follows the registry's alias. It names a folder that is not touched while the
+champion stands: the fresh ``encoder`` or ``tfidf``, or, from the next training on, a copy in ``champions/VERSION``.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,18 +20,38 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from inference.errors import ModelFolderError
-from inference.folder import read_manifest
+from inference.errors import ModelFolderError, RasdError
+from inference.folder import MANIFEST, read_manifest
 from inference.predictor import CHAMPION_FILE
 from training.store import use_store
 
 REGISTERED_NAME = "rasd"
 CHAMPION = "champion"
+CHALLENGER = "challenger"
+KEPT = "champions"
+HISTORY = "champion.history"
 _SERVING = ("numpy", "onnxruntime", "tokenizers", "scikit-learn", "skops")
 
 
+@dataclass(frozen=True)
+class Version:
+    """A registered version.
+
+    Args:
+        version: its number.
+        aliases: such as ``champion``.
+        tags: what it says of itself: ``kind``, ``base``, ``run``, ``gold.sha256``, ``joint.macro_f1``.
+        created: milliseconds since 1970, UTC.
+    """
+
+    version: str
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+    created: int
+
+
 def register_model(folder: Path, *, tags: Mapping[str, str]) -> str:
-    """Log a model folder to the active run as a pyfunc and register it.
+    """Log a model folder to the active run as a pyfunc and register it, with its card as description.
 
     Args:
         folder: the model folder.
@@ -47,28 +74,229 @@ def register_model(folder: Path, *, tags: Mapping[str, str]) -> str:
     client = MlflowClient()
     for key, value in tags.items():
         client.set_model_version_tag(REGISTERED_NAME, version, key, value)
+    card = folder / "README.md"
+    if card.exists():
+        client.update_model_version(REGISTERED_NAME, version, description=_body(card.read_text("utf-8")))
     return version
 
 
-def crown(version: str, *, model: str, models: Path, run_id: str, metrics: Mapping[str, Any]) -> None:
+def _body(card: str) -> str:
+    """Give a model card without the YAML at its head, which is for a hub and not for people."""
+    parts = card.split("---\n", 2)
+    return parts[2].lstrip() if len(parts) == 3 and not parts[0] else card
+
+
+def aliases() -> dict[str, str]:
+    """Give alias to version; empty where nothing is registered yet."""
+    try:
+        found = MlflowClient().get_registered_model(REGISTERED_NAME).aliases
+    except MlflowException:
+        return {}
+    return {str(k): str(v) for k, v in found.items()}
+
+
+def versions() -> list[Version]:
+    """Give every registered version, newest first."""
+    names = aliases()
+    found = MlflowClient().search_model_versions(f"name='{REGISTERED_NAME}'")
+    rows = [
+        Version(
+            str(v.version),
+            tuple(sorted(a for a, number in names.items() if number == str(v.version))),
+            dict(v.tags),
+            int(v.creation_timestamp),
+        )
+        for v in found
+    ]
+    return sorted(rows, key=lambda v: -int(v.version))
+
+
+def keep_champion(models: Path) -> None:
+    """Copy the champion's folder aside before a training overwrites it; ``champion.json`` then names the copy."""
+    pointer = _read_pointer(models)
+    live = pointer.get("folder", pointer.get("model"))
+    if live is None or str(live).startswith(f"{KEPT}/") or not (models / str(live) / MANIFEST).exists():
+        return
+    folder = _install(models / str(live), models, str(pointer["version"]))
+    _write_pointer(models, {**pointer, "folder": folder})
+
+
+def champion_folder(models: Path, version: str) -> Path:
+    """Give the folder of a registered version: what ``champion.json`` names if it is that one, else the registry's.
+
+    Raises:
+        ModelFolderError: where neither can be had.
+    """
+    pointer = _read_pointer(models)
+    if str(pointer.get("version")) == version:
+        folder = models / str(pointer.get("folder", pointer.get("model")))
+        if (folder / MANIFEST).exists():
+            return folder
+    return fetch(f"models:/{REGISTERED_NAME}/{version}")
+
+
+def crown(
+    version: str, *, models: Path, model: str, folder: str, run_id: str, metrics: Mapping[str, Any], note: bool = True
+) -> None:
     """Make a version the champion, in the registry and in the models folder.
 
     Args:
         version: the registered version.
-        model: ``encoder`` or ``tfidf``: which model folder it is.
         models: the models folder.
+        model: ``encoder`` or ``tfidf``: which kind it is.
+        folder: the version's folder, relative to the models folder.
         run_id: the training run.
-        metrics: the contract's metrics that it won with.
+        metrics: the contract's metrics that it has.
+        note: remember the champion before it, for a rollback.
     """
-    MlflowClient().set_registered_model_alias(REGISTERED_NAME, CHAMPION, version)
-    data = {"model": model, "version": version, "run_id": run_id, "metrics": metrics}
+    client = MlflowClient()
+    names = aliases()
+    before = names.get(CHAMPION)
+    if note and before not in (None, version):
+        _write_history([*history(), str(before)])
+    client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, version)
+    if names.get(CHALLENGER) == version:
+        client.delete_registered_model_alias(REGISTERED_NAME, CHALLENGER)
+    _write_pointer(
+        models, {"model": model, "folder": folder, "version": version, "run_id": run_id, "metrics": dict(metrics)}
+    )
+    _prune(models, keep={folder.removeprefix(f"{KEPT}/"), str(before)})
+
+
+def challenge(version: str) -> None:
+    """Give a version the alias ``challenger``."""
+    MlflowClient().set_registered_model_alias(REGISTERED_NAME, CHALLENGER, version)
+
+
+def follow(models: Path) -> None:
+    """Make ``champion.json`` follow the registry's alias, where it names another version or a folder that is gone."""
+    version = aliases().get(CHAMPION)
+    pointer = _read_pointer(models)
+    folder = models / str(pointer.get("folder", pointer.get("model")))
+    if version and (str(pointer.get("version")) != version or not (folder / MANIFEST).exists()):
+        promote(version, models=models)
+
+
+def promote(version: str, *, models: Path, note: bool = True) -> Version:
+    """Make a registered version the champion by hand; its folder is fetched from the registry.
+
+    Args:
+        version: the registered version.
+        models: the models folder.
+        note: remember the champion before it, for a rollback.
+
+    Raises:
+        RasdError: where there is no such version.
+    """
+    known = {v.version: v for v in versions()}
+    if version not in known:
+        listed = ", ".join(known) or "none yet; run `rasd train` first"
+        raise RasdError(f"version {version!r}: not registered; there are: {listed}")
+    source = fetch(f"models:/{REGISTERED_NAME}/{version}")
+    tags = known[version].tags
+    crown(
+        version,
+        models=models,
+        model=read_manifest(source).kind,
+        folder=_install(source, models, version),
+        run_id=tags.get("run", ""),
+        metrics=json.loads(tags.get("metrics", "{}")),
+        note=note,
+    )
+    return known[version]
+
+
+def rollback(*, models: Path) -> Version:
+    """Make the version champion that was champion before.
+
+    Raises:
+        RasdError: where there was none.
+    """
+    before = history()
+    if not before:
+        raise RasdError("there was no champion before this one; `rasd models` lists the versions, promote one of them")
+    found = promote(before[-1], models=models, note=False)
+    _write_history(before[:-1])
+    return found
+
+
+def history() -> list[str]:
+    """Give the versions that were champion before, the latest last."""
+    try:
+        tags = MlflowClient().get_registered_model(REGISTERED_NAME).tags
+    except MlflowException:
+        return []
+    return [v for v in str(tags.get(HISTORY, "")).split(",") if v]
+
+
+def _write_history(found: list[str]) -> None:
+    MlflowClient().set_registered_model_tag(REGISTERED_NAME, HISTORY, ",".join(found[-100:]))
+
+
+def _read_pointer(models: Path) -> dict[str, Any]:
+    try:
+        data = json.loads((models / CHAMPION_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _write_pointer(models: Path, data: Mapping[str, Any]) -> None:
+    models.mkdir(parents=True, exist_ok=True)
     temporary = models / f".{CHAMPION_FILE}.{os.getpid()}"
     temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
     temporary.replace(models / CHAMPION_FILE)
 
 
+def _install(source: Path, models: Path, version: str) -> str:
+    target = models / KEPT / version
+    if target.exists() and target.resolve() == source.resolve():
+        return f"{KEPT}/{version}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent))
+    try:
+        shutil.copytree(source, work / "model", copy_function=_link)
+        shutil.rmtree(target, ignore_errors=True)
+        (work / "model").rename(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return f"{KEPT}/{version}"
+
+
+def _link(source: str, target: str) -> str:
+    # Model folders are replaced as a whole and never written into, so a second name is as good as a copy.
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def _prune(models: Path, *, keep: set[str]) -> None:
+    # The champion before stays: a process that has just read champion.json may still be loading it.
+    for folder in (models / KEPT).glob("*"):
+        if folder.name not in keep and not folder.name.startswith("."):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def fetch(uri: str) -> Path:
+    """Fetch a registered model's folder from the store that MLflow points at.
+
+    Raises:
+        ModelFolderError: where the store does not have it.
+    """
+    try:
+        root = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError) as error:
+        raise ModelFolderError(f"{uri}: cannot be had from {mlflow.get_tracking_uri()} ({error})") from None
+    for manifest in sorted(root.rglob(MANIFEST)):
+        read_manifest(manifest.parent, check_files=False)
+        return manifest.parent
+    raise ModelFolderError(f"{uri}: holds no model folder")
+
+
 def download_model(uri: str) -> Path:
-    """Fetch a registered model's folder.
+    """Fetch a registered model's folder from the project's store.
 
     Args:
         uri: such as ``models:/rasd@champion``.
@@ -77,11 +305,4 @@ def download_model(uri: str) -> Path:
         ModelFolderError: where the store does not have it.
     """
     use_store()
-    try:
-        root = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
-    except (MlflowException, OSError) as error:
-        raise ModelFolderError(f"{uri}: cannot be had from {mlflow.get_tracking_uri()} ({error})") from None
-    for manifest in sorted(root.rglob("manifest.json")):
-        read_manifest(manifest.parent, check_files=False)
-        return manifest.parent
-    raise ModelFolderError(f"{uri}: holds no model folder")
+    return fetch(uri)

@@ -21,9 +21,9 @@ def print_table(rows: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy, *, ti
         console: where to.
     """
     table = Table(title=title, title_justify="left")
-    table.add_column("model")
-    for heading in [*taxonomy.ids, "topics macro-F1", "stance macro-F1", "joint macro-F1"]:
-        table.add_column(heading, justify="right")
+    table.add_column("model", no_wrap=True)
+    for heading in [*taxonomy.ids, "topics", "stance", "joint"]:
+        table.add_column(heading, justify="right", no_wrap=True)
     parts = ("topics", "stance", "joint")
     best = {p: max(m[p]["macro_f1"] for m in rows.values()) for p in parts}
     for name, metrics in rows.items():

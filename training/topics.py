@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +46,7 @@ class TopicSpec(Section):
     words: Mapping[str, tuple[str, ...]] = {}
     functions: tuple[FunctionSpec, ...] = ()
     stance: tuple[FunctionSpec, ...] = ()
+    prototypes: tuple[str, ...] = ()
 
 
 class SharedSpec(Section):
@@ -54,6 +55,7 @@ class SharedSpec(Section):
     words: Mapping[str, tuple[str, ...]] = {}
     functions: tuple[FunctionSpec, ...] = ()
     stance: tuple[FunctionSpec, ...] = ()
+    prototypes: tuple[str, ...] = ()
 
 
 class MetadataSpec(Section):
@@ -83,11 +85,15 @@ class WatchList:
         taxonomy: the topics in order.
         functions: every lexical function, shared ones written out for each topic.
         metadata: votes from record fields.
+        prototypes: topic id to sentences that stand for it; only topics that have some.
+        contrast: sentences of everyday news, to hold the prototypes against.
     """
 
     taxonomy: Taxonomy
     functions: tuple[LexicalFunction, ...]
     metadata: tuple[MetadataSpec, ...]
+    prototypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    contrast: tuple[str, ...] = ()
 
 
 def load_watch_list(path: str | Path) -> WatchList:
@@ -112,7 +118,8 @@ def load_watch_list(path: str | Path) -> WatchList:
         Matcher(functions)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    return WatchList(Taxonomy(topics), tuple(functions), spec.metadata)
+    prototypes = {t.id: t.prototypes for t in spec.topics if t.prototypes}
+    return WatchList(Taxonomy(topics), tuple(functions), spec.metadata, prototypes, spec.shared.prototypes)
 
 
 def _check(functions: list[LexicalFunction], spec: WatchListSpec, topics: tuple[Topic, ...], path: str | Path) -> None:

@@ -1,0 +1,283 @@
+"""Measures predict against ``transformers.pipeline``, on the same checkpoint and the same paragraphs, in one run.
+
+``python benchmarks/predict.py --corpus FILE.jsonl[.gz] [--rows N] [--shapes embedded arabert] [--tfidf FOLDER]``
+prints a table and one JSON object.
+
+The checkpoints are the embedded encoder, and one of AraBERT-base's shape with random weights (what a layer computes
+takes as long whatever its weights are). Rasd serves the joint model with its heads, votes and evidence; the pipeline
+classifies with a plain head on the same encoder, once as its documentation shows it, once tuned: sorted by length,
+batched, in bf16. Start-up is measured on processes: from their start to their end, with one answer between.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import importlib.metadata
+import itertools
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np  # noqa: E402
+import onnx  # noqa: E402
+import onnxruntime as ort  # noqa: E402
+import torch  # noqa: E402
+from onnx import TensorProto, helper  # noqa: E402
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: E402
+from tokenizers.trainers import WordPieceTrainer  # noqa: E402
+from transformers import (  # noqa: E402
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    PreTrainedTokenizerFast,
+    pipeline,
+)
+
+from inference.calibration import Calibration  # noqa: E402
+from inference.folder import MANIFEST, read_manifest, write_folder  # noqa: E402
+from inference.predictor import Predictor  # noqa: E402
+from inference.processor import adds_int8_exactly, usable_cores  # noqa: E402
+from training.encoders import Encoder, load_encoder  # noqa: E402
+from training.export import export_encoder  # noqa: E402
+from training.model import JointModel  # noqa: E402
+from training.quantise import MODEL_FILE, quantise  # noqa: E402
+from training.topics import load_watch_list  # noqa: E402
+
+WINDOW = 256
+TEXT = "وقّعت وزارة الدفاع عقداً لشراء صواريخ ومدرعات من الشركة، ويبدأ تسليم الأسلحة في الربيع المقبل."
+MEASURED = """
+import os, subprocess, sys, time
+start = time.perf_counter()
+running = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, used = os.wait4(running.pid, 0)
+print(time.perf_counter() - start, used.ru_maxrss)
+sys.exit(status != 0)
+"""
+PIPELINE_SCRIPT = """
+import sys
+from transformers import pipeline
+print(pipeline("text-classification", model=sys.argv[1])(sys.argv[2], truncation=True, max_length=256))
+"""
+
+
+def read_texts(path: Path, rows: int) -> list[str]:
+    """Read the texts of a JSON Lines file."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line)["text"] for line in itertools.islice(lines, rows)]
+
+
+def arabert_shape(texts: list[str]) -> Encoder:
+    """Make an encoder of AraBERT-base's shape with random weights, and a WordPiece tokenizer trained on the texts."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(texts, WordPieceTrainer(vocab_size=64_000, special_tokens=special))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    torch.manual_seed(0)
+    model = BertModel(BertConfig(vocab_size=64_000), add_pooling_layer=False).eval()
+    return Encoder(model, tokenizer, "arabert-shape", "random weights of AraBERT-base's shape", "", 0)
+
+
+def export_both(encoder: Encoder, work: Path) -> dict[str, Path]:
+    """Export a joint model with random heads in fp32 and in int8."""
+    watch_list = load_watch_list(ROOT / "configs" / "topics.yaml")
+    joint = JointModel(encoder.model, topics=len(watch_list.taxonomy), functions=len(watch_list.functions))
+    torch.nn.init.normal_(joint.query, std=0.05)
+    plain = export_encoder(
+        work / "fp32",
+        joint,
+        encoder,
+        functions=watch_list.functions,
+        taxonomy=watch_list.taxonomy,
+        calibration=Calibration.identity(len(watch_list.taxonomy)),
+        max_tokens=WINDOW,
+        training={},
+        data_sha256="",
+    )
+    manifest, reduce_range = read_manifest(plain), not adds_int8_exactly()
+
+    def fill(folder: Path) -> None:
+        for path in plain.iterdir():
+            if path.name not in (MODEL_FILE, MANIFEST):
+                shutil.copy(path, folder)
+        quantise(plain / MODEL_FILE, folder / MODEL_FILE, reduce_range=reduce_range)
+
+    engine = {**manifest.engine, "precision": "int8", "reduce_range": reduce_range}
+    return {"fp32": plain, "int8": write_folder(work / "int8", replace(manifest, engine=engine), fill)}
+
+
+def classifier(encoder: Encoder, folder: Path) -> Path:
+    """Save a plain classifier on the same encoder, as transformers reads it."""
+    config = encoder.model.config
+    config.num_labels = 3
+    model = BertForSequenceClassification(config)
+    model.bert.load_state_dict(encoder.model.state_dict(), strict=False)
+    model.save_pretrained(folder)
+    special = {"pad_token": encoder.tokenizer.id_to_token(encoder.pad_id)}
+    PreTrainedTokenizerFast(tokenizer_object=encoder.tokenizer, **special).save_pretrained(folder)
+    return folder
+
+
+def rate(run: Callable[[list[str]], Any], texts: list[str]) -> float:
+    """Give paragraphs a second, after a few to warm up."""
+    run(texts[:4])
+    start = time.perf_counter()
+    run(texts)
+    return len(texts) / (time.perf_counter() - start)
+
+
+def pipeline_rates(folder: Path, texts: list[str]) -> dict[str, float]:
+    """Time the pipeline as documented, and tuned."""
+    cut = {"truncation": True, "max_length": WINDOW}
+    plain = pipeline("text-classification", model=str(folder))
+    tuned = pipeline("text-classification", model=str(folder), dtype=torch.bfloat16)
+    ordered = sorted(texts, key=len)
+    return {
+        "pipeline": rate(lambda t: plain(t, **cut), texts),
+        "pipeline tuned": rate(lambda t: tuned(t, batch_size=16, **cut), ordered),
+    }
+
+
+def matrix_rate() -> float:
+    """Give the machine's int8 rate on a layer's matrix product, in billions of multiplications and additions."""
+    rows, inner, columns = 256, 768, 3072
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["a", "b"], ["c"])],
+        "product",
+        [helper.make_tensor_value_info("a", TensorProto.UINT8, [rows, inner])],
+        [helper.make_tensor_value_info("c", TensorProto.INT32, [rows, columns])],
+        [onnx.numpy_helper.from_array(np.ones((inner, columns), np.int8), "b")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    given = {"a": np.ones((rows, inner), np.uint8)}
+    session.run(None, given)
+    start, times = time.perf_counter(), 100
+    for _ in range(times):
+        session.run(None, given)
+    return 2 * rows * inner * columns * times / (time.perf_counter() - start) / 1e9
+
+
+def operations(encoder: Encoder, texts: list[str]) -> float:
+    """Give the billions of operations that the layers' matrix products take per paragraph, on average."""
+    config = encoder.model.config
+    weights = config.num_hidden_layers * (4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size)
+    tokens = np.mean([min(len(e.ids), WINDOW) for e in encoder.tokenizer.encode_batch(texts)])
+    return float(2 * weights * tokens / 1e9)
+
+
+def process(command: list[str]) -> dict[str, float]:
+    """Run a process and give its seconds and its peak memory."""
+    # A process that a large one starts counts the large one's memory as its peak; a small one stands between.
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *command], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    seconds, kilobytes = map(float, done.stdout.split())
+    return {"seconds": seconds, "peak_mb": kilobytes / 1024}
+
+
+def start_up(folder: Path, checkpoint: Path, runs: int) -> dict[str, dict[str, float]]:
+    """Time processes that answer one text, the best of some runs each."""
+    rasd = [sys.executable, "-m", "inference.cli", "predict", "--model", str(folder), TEXT]
+    other = [sys.executable, "-c", PIPELINE_SCRIPT, str(checkpoint), TEXT]
+    return {
+        name: min((process(command) for _ in range(runs)), key=lambda r: r["seconds"])
+        for name, command in (("rasd", rasd), ("pipeline", other))
+    }
+
+
+def measure(encoder: Encoder, texts: list[str], work: Path, runs: int) -> dict[str, Any]:
+    """Measure one checkpoint."""
+    checkpoint = classifier(encoder, work / "checkpoint")
+    folders = export_both(encoder, work)
+    rates = {f"rasd {p}": rate(Predictor(f).predict, texts) for p, f in folders.items()}
+    rates |= pipeline_rates(checkpoint, texts)
+    per_text = operations(encoder, texts)
+    return {
+        "base": encoder.base,
+        "paragraphs_per_second": rates,
+        "times_pipeline": rates["rasd int8"] / rates["pipeline"],
+        "times_tuned": rates["rasd int8"] / rates["pipeline tuned"],
+        "gops_per_paragraph": per_text,
+        "gops": per_text * rates["rasd int8"],
+        "start_up": start_up(folders["int8"], checkpoint, runs),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Say what this was measured on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text("utf-8").splitlines() if info.exists() else []
+    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    packages = ("torch", "transformers", "onnxruntime", "tokenizers", "numpy")
+    return {
+        "processor": name,
+        "cores": usable_cores(),
+        "vnni": adds_int8_exactly(),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        **{p: importlib.metadata.version(p) for p in packages},
+    }
+
+
+def print_table(result: dict[str, Any]) -> None:
+    """Print what was measured for a person to read."""
+    for shape, found in result["encoders"].items():
+        print(f"{shape}: {found['base']}")
+        for name, value in found["paragraphs_per_second"].items():
+            print(f"  {name:<16}{value:10.1f} paragraphs/s")
+        print(f"  int8 is {found['times_pipeline']:.1f} times the pipeline, {found['times_tuned']:.1f} times it tuned")
+        share = found["gops"] / result["int8_gops"]
+        print(f"  {found['gops']:.0f} of {result['int8_gops']:.0f} billion int8 operations/s ({share:.0%})")
+        for name, used in found["start_up"].items():
+            print(f"  start to answer, {name:<10}{used['seconds']:6.2f} s {used['peak_mb']:8.0f} MB")
+    for name, value in result["tfidf"].items():
+        print(f"tfidf, {name:<10}{value:10.0f} paragraphs/s")
+    print(json.dumps(result, ensure_ascii=False))
+
+
+def main() -> None:
+    """Read the options, measure, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--corpus", type=Path, required=True, help="a .jsonl or .jsonl.gz file with a field text")
+    parser.add_argument("--rows", type=int, default=500)
+    parser.add_argument("--shapes", nargs="*", choices=("embedded", "arabert"), default=["embedded", "arabert"])
+    parser.add_argument("--tfidf", type=Path, help="a model folder of kind tfidf")
+    parser.add_argument("--runs", type=int, default=3, help="processes for each start-up time")
+    options = parser.parse_args()
+    texts = read_texts(options.corpus, options.rows)
+    torch.set_num_threads(usable_cores())
+    result: dict[str, Any] = {"machine": machine(), "rows": len(texts), "int8_gops": matrix_rate(), "encoders": {}}
+    for shape in options.shapes:
+        encoder = load_encoder("embedded") if shape == "embedded" else arabert_shape(texts)
+        with tempfile.TemporaryDirectory() as work:
+            result["encoders"][shape] = measure(encoder, texts, Path(work), options.runs)
+    result["tfidf"] = {}
+    if options.tfidf:
+        predictor, many = Predictor(options.tfidf), read_texts(options.corpus, 20 * options.rows)
+        result["tfidf"] = {"first time": rate(predictor.predict, many), "warm": rate(predictor.predict, many)}
+    print_table(result)
+
+
+if __name__ == "__main__":
+    main()

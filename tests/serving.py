@@ -1,0 +1,98 @@
+"""Model folders of every kind for tests of serving, made in seconds and without a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from inference.calibration import Calibration
+from tests import tiny
+from training.encoders import Encoder, load_encoder
+from training.export import export_encoder, export_tfidf, export_weak
+from training.labeling import Applier
+from training.model import JointModel
+from training.quantise import Validation
+from training.tfidf import fit_tfidf
+from training.topics import load_watch_list
+from training.weak import WeakLabels, fit_weak_model
+
+WATCH_LIST = load_watch_list(tiny.ROOT / "configs" / "topics.yaml")
+TOPICS = len(WATCH_LIST.taxonomy)
+
+
+def weak_labels(rows: int) -> WeakLabels:
+    """Labels that say of a text of ``tiny.corpus`` what it is about."""
+    topics = np.zeros((rows, TOPICS))
+    for i in range(rows):
+        if i % 4 < 3:
+            topics[i, i % 4] = 1.0
+    return WeakLabels(topics, np.full((rows, TOPICS, 3), 1 / 3))
+
+
+def weak_folder(target: Path) -> Path:
+    """A model folder of kind ``weak`` with the shipped labelling functions."""
+    applier = Applier(WATCH_LIST, use_metadata=False)
+    votes = applier.apply(tiny.corpus(24)).matrix
+    model = fit_weak_model(votes, applier.functions, WATCH_LIST.taxonomy)
+    return export_weak(
+        target,
+        model,
+        WATCH_LIST.functions,
+        calibration=Calibration.identity(TOPICS),
+        training={},
+        data_sha256="",
+    )
+
+
+def tfidf_folder(target: Path) -> Path:
+    """A model folder of kind ``tfidf``."""
+    model = fit_tfidf([str(r["text"]) for r in tiny.corpus(40)], weak_labels(40))
+    return export_tfidf(
+        target,
+        model,
+        taxonomy=WATCH_LIST.taxonomy,
+        calibration=Calibration.identity(TOPICS),
+        training={},
+        data_sha256="",
+    )
+
+
+def joint_model(folder: Path, *, seed: int = 1) -> tuple[JointModel, Encoder]:
+    """A tiny encoder with random heads and a word or two to say for every topic."""
+    encoder = load_encoder(str(tiny.bert_folder(folder)))
+    torch.manual_seed(seed)
+    model = JointModel(encoder.model, topics=TOPICS, functions=len(WATCH_LIST.functions))
+    for part in (model.query, model.topic_weight, model.stance_weight, model.topic_votes):
+        torch.nn.init.normal_(part, std=0.3)
+    return model, encoder
+
+
+def validation(rows: int = 8) -> Validation:
+    """Texts with labels."""
+    return Validation([str(r["text"]) for r in tiny.corpus(rows)], weak_labels(rows))
+
+
+def encoder_folder(target: Path, work: Path, *, validation: Validation | None = None) -> Path:
+    """A model folder of kind ``encoder``, window 48 tokens; in int8 where there is something to check that on."""
+    model, encoder = joint_model(work / "tiny-bert")
+    return export_encoder(
+        target,
+        model,
+        encoder,
+        functions=WATCH_LIST.functions,
+        taxonomy=WATCH_LIST.taxonomy,
+        calibration=Calibration.identity(TOPICS),
+        max_tokens=48,
+        training={},
+        data_sha256="",
+        validation=validation,
+    )
+
+
+def folder(kind: str, target: Path, work: Path) -> Path:
+    """A model folder of a kind."""
+    if kind == "encoder":
+        return encoder_folder(target, work, validation=validation())
+    return (weak_folder if kind == "weak" else tfidf_folder)(target)

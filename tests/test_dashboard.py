@@ -1,0 +1,251 @@
+"""The real MLflow UI in a real headless Chromium, on the store that a real training left.
+
+Run it with ``make test-browser``; the screenshots lie in the folder that it prints, or in ``RASD_SCREENSHOTS``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from tests import tiny
+from training.store import store_uri, use_store
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium chromium-driver"),
+    pytest.mark.skipif(DRIVER is None, reason="no chromedriver here: apt-get install chromium-driver"),
+]
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+)
+
+
+@pytest.fixture(scope="module")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(os.environ.get("RASD_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"screenshots: {folder}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(trained: Path) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(trained)
+        use_store()
+        runs = mlflow.search_runs(experiment_names=["rasd"], output_format="list")
+        parent = next(r for r in runs if "mlflow.parentRunId" not in r.data.tags)
+        encoder = next(r for r in runs if r.info.run_name.startswith("encoder"))
+        return {
+            "store": store_uri(),
+            "experiment": parent.info.experiment_id,
+            "id": parent.info.run_id,
+            "encoder": encoder,
+        }
+
+
+@pytest.fixture(scope="module")
+def dashboard(trained: Path, run: dict[str, Any]) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "inference.cli", "dashboard", "--port", str(port)]
+    environment = {**os.environ, "PYTHONPATH": str(tiny.ROOT)}
+    server = subprocess.Popen(command, cwd=trained, env=environment, start_new_session=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _until_up(address, server)
+        yield address
+    finally:
+        # The whole group: the UI has workers of its own.
+        os.killpg(server.pid, 15)
+        server.wait(30)
+
+
+def _until_up(address: str, server: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        assert server.poll() is None, "the dashboard ended before it was up"
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise AssertionError("the dashboard was not up after 90 s")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    profile = tmp_path_factory.mktemp("profile")
+    for argument in (*ARGUMENTS, f"--user-data-dir={profile}", "--window-size=1400,1000"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    yield driver
+    driver.quit()
+
+
+def shows(browser: Any, *texts: str, seconds: float = 40) -> None:
+    """Wait until the page shows every text."""
+    from selenium.webdriver.common.by import By
+
+    end = time.monotonic() + seconds
+    page = ""
+    while time.monotonic() < end:
+        page = browser.find_element(By.TAG_NAME, "body").text
+        if all(t in page for t in texts):
+            time.sleep(1)
+            return
+        time.sleep(0.3)
+    missing = [t for t in texts if t not in page]
+    raise AssertionError(f"not on the page: {missing}; it shows: {page[:1500]}")
+
+
+def test_the_list_of_runs_shows_the_training_and_its_stages(
+    browser: Any, dashboard: str, run: dict[str, Any], screenshots: Path
+) -> None:
+    browser.get(f"{dashboard}/#/experiments/{run['experiment']}/runs")
+    shows(browser, "train tiny-bert")
+    _close_assistant(browser)
+    _expand(browser)
+    shows(browser, "weak labels", "TF-IDF", "encoder", "evaluation")
+    browser.save_screenshot(str(screenshots / "runs.png"))
+
+
+def _expand(browser: Any) -> None:
+    from selenium.webdriver.common.by import By
+
+    for button in browser.find_elements(By.CSS_SELECTOR, "[data-testid='expander-button'], .ag-cell button, td button"):
+        if button.is_displayed():
+            button.click()
+            return
+
+
+def _close_assistant(browser: Any) -> None:
+    from selenium.webdriver.common.by import By
+
+    # MLflow's offer to talk about the page takes a quarter of it.
+    for button in browser.find_elements(By.CSS_SELECTOR, "[aria-label='Close'], [data-testid='assistant-close']"):
+        if button.is_displayed():
+            button.click()
+            time.sleep(1)
+            return
+
+
+def test_a_run_shows_its_results_and_where_the_report_is(
+    browser: Any, dashboard: str, run: dict[str, Any], screenshots: Path
+) -> None:
+    browser.get(f"{dashboard}/#/experiments/{run['experiment']}/runs/{run['id']}")
+    shows(browser, "report.html", "majority vote", "Child runs")
+    _close_assistant(browser)
+    browser.save_screenshot(str(screenshots / "run.png"))
+
+
+def test_a_metric_is_drawn(browser: Any, dashboard: str, run: dict[str, Any], screenshots: Path) -> None:
+    from selenium.webdriver.common.by import By
+
+    encoder = run["encoder"].info.run_id
+    browser.get(f"{dashboard}/#/experiments/{run['experiment']}/runs/{encoder}/model-metrics")
+    shows(browser, "training/eval_loss")
+    _close_assistant(browser)
+    browser.save_screenshot(str(screenshots / "metrics.png"))
+    end = time.monotonic() + 30
+    while (
+        not browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot, .plot-container, svg.main-svg")
+        and time.monotonic() < end
+    ):
+        time.sleep(0.3)
+    assert browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot, .plot-container, svg.main-svg")
+    browser.save_screenshot(str(screenshots / "metrics.png"))
+
+
+def test_the_report_opens_in_the_artifact_viewer(
+    browser: Any, dashboard: str, run: dict[str, Any], screenshots: Path
+) -> None:
+    from selenium.webdriver.common.by import By
+
+    browser.get(f"{dashboard}/#/experiments/{run['experiment']}/runs/{run['id']}/artifacts/report.html")
+    shows(browser, "report.html")
+    end = time.monotonic() + 40
+    while not browser.find_elements(By.TAG_NAME, "iframe") and time.monotonic() < end:
+        time.sleep(0.3)
+    browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
+    try:
+        shows(browser, "Paragraphs of gold", "4 of 4 paragraphs")
+    finally:
+        browser.switch_to.default_content()
+    browser.save_screenshot(str(screenshots / "report_in_mlflow.png"))
+
+
+@pytest.fixture
+def report(browser: Any, run: dict[str, Any], here: Path) -> str:
+    use_store()
+    return f"file://{mlflow.artifacts.download_artifacts(run_id=run['id'], artifact_path='report.html')}"
+
+
+def test_the_report_opens_from_disk_and_filters_by_keyboard(browser: Any, report: str, screenshots: Path) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    browser.set_window_size(1200, 1000)
+    browser.get(report)
+    shows(browser, "4 of 4 paragraphs")
+    browser.save_screenshot(str(screenshots / "report_top.png"))
+    browser.find_element(By.ID, "topic").send_keys("Peace")
+    shows(browser, "1 of 4 paragraphs")
+    browser.find_element(By.ID, "topic").send_keys(Keys.HOME)
+    browser.execute_script("document.getElementById('browser').scrollIntoView()")
+    shows(browser, "4 of 4 paragraphs")
+    browser.save_screenshot(str(screenshots / "report_paragraphs.png"))
+    texts = browser.find_elements(By.CSS_SELECTOR, "article p.text")
+    assert {t.value_of_css_property("direction") for t in texts} == {"rtl"}
+    assert [entry for entry in browser.get_log("browser") if "report.html" in entry["message"]] == []
+
+
+def test_the_report_fits_a_phone(browser: Any, report: str, screenshots: Path) -> None:
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    )
+    try:
+        browser.get(report)
+        shows(browser, "4 of 4 paragraphs")
+        browser.save_screenshot(str(screenshots / "report_phone_top.png"))
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+        browser.execute_script("document.getElementById('browser').scrollIntoView()")
+        browser.save_screenshot(str(screenshots / "report_phone.png"))
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_registry_shows_the_champion(browser: Any, dashboard: str, screenshots: Path) -> None:
+    browser.get(f"{dashboard}/#/models/rasd")
+    shows(browser, "champion")
+    browser.save_screenshot(str(screenshots / "registry.png"))
