@@ -56,7 +56,6 @@ def address(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> I
             env={
                 **os.environ,
                 "PYTHONPATH": str(tiny.ROOT),
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             },
         )
     try:

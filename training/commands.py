@@ -158,6 +158,8 @@ def _mlflow(*arguments: str) -> int:
         raise ConfigError("MLflow is not installed: pip install 'rasd[train]'")
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     environment["MLFLOW_TRACKING_URI"] = store_uri()
+    # MLflow starts uvicorn by name, which lies beside this Python where the environment is not activated.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     return subprocess.run([sys.executable, "-m", "mlflow", *arguments], env=environment, check=False).returncode
 
 
