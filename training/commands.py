@@ -26,6 +26,7 @@ from training.store import store_uri, use_store
 if TYPE_CHECKING:
     from training.registry import Version
 
+_LOG_WIDTH = 120
 _DEFAULT = Path("configs/default.yaml")
 
 
@@ -56,7 +57,9 @@ def _train(options: argparse.Namespace) -> int:
 
     # An ended run must say so: what `kill` asks for is an interruption as Ctrl-C is.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    train(_config(options), resume=options.resume, console=Console())
+    # A log file has no width of its own, and a table cut to 80 columns loses its figures.
+    width = None if sys.stdout.isatty() else _LOG_WIDTH
+    train(_config(options), resume=options.resume, console=Console(width=width))
     return 0
 
 
