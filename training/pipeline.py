@@ -114,7 +114,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         labelled, scored = _label(config, watch_list, gold, models, console)
         tracking.log_dataset("gold", sha256=digest, rows=len(gold), context="evaluation")
         facts = {"run_id": run.info.run_id, "seed": config.seed, **tracking.environment()}
-        versions, fitted = {}, _Fitted(np.empty(0, dtype=np.int64), [])
+        versions, calibrations, fitted = {}, {}, _Fitted(np.empty(0, dtype=np.int64), [])
         for kind, name in (("tfidf", TFIDF), ("encoder", f"encoder ({encoder.label})")):
             with tracking.stage(name):
                 if kind == "tfidf":
@@ -125,7 +125,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
                 answers = predictor.predict([r.text for r in gold])
                 scored[kind] = score_model(name, answers, gold, watch_list.taxonomy, seed=config.seed)
                 _log_summary([scored[kind]])
-                base = predictor.manifest.base
+                base, calibrations[kind] = predictor.manifest.base, predictor.manifest.calibration
                 tags = version_tags(scored[kind], kind=kind, base=base, run_id=run.info.run_id, gold_sha256=digest)
                 versions[kind] = registry.register_model(models / kind, tags=tags)
         best = max(versions, key=lambda k: float(scored[k].metrics["joint"]["macro_f1"]))
@@ -140,13 +140,12 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
             seed=config.seed,
         )
         _log_evaluation(scored, decision)
-        calibration = Predictor(models / best).manifest.calibration
         findings = Findings(
             watch_list.taxonomy,
             gold,
             list(scored.values()),
             list(scored).index(best),
-            calibration,
+            calibrations[best],
             labelled.functions,
             labelled.votes,
             labelled.analysis,
@@ -297,13 +296,17 @@ def _analyse(
     )
 
 
+def _calibrate(config: Config, data: _Labelled, topics: np.ndarray, stance: np.ndarray) -> Calibration:
+    fitted = calibrate(topics, stance, data.labels(data.validation))
+    return shift_to_feed(fitted, data.labels(data.train), config.feed.shares)
+
+
 def _train_tfidf(
     config: Config, watch_list: WatchList, data: _Labelled, target: Path, facts: Mapping[str, Any]
 ) -> None:
     model = fit_tfidf(data.texts(data.train), data.labels(data.train), seed=config.seed)
     topics, stance = model.logits(data.texts(data.validation))
-    calibration = calibrate(topics, stance, data.labels(data.validation))
-    calibration = shift_to_feed(calibration, data.labels(data.train), config.feed.shares)
+    calibration = _calibrate(config, data, topics, stance)
     export.export_tfidf(
         target,
         model,
@@ -343,8 +346,7 @@ def _train_encoder(
     )
     model.consult(topic_expert(data.weak_model), share=config.training.expert_share)
     topics, stance = predict_logits(model, held_out, pad_id=encoder.pad_id)
-    calibration = calibrate(topics, stance, data.labels(data.validation))
-    calibration = shift_to_feed(calibration, data.labels(data.train), config.feed.shares)
+    calibration = _calibrate(config, data, topics, stance)
     export.export_encoder(
         models / "encoder",
         model,
