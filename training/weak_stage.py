@@ -1,0 +1,179 @@
+"""The first stage of a training: corpus, votes of the labelling functions, weak labels, and what they are worth."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import numpy as np
+from rich.console import Console
+
+from inference.calibration import Calibration
+from inference.errors import CorpusError
+from inference.gold import GoldRecord, gold_matrix
+from training import export, tracking
+from training.analysis import Analysis, Counts, Disagreements, Uncovered, analyse
+from training.bootstrap import flat_intervals
+from training.calibrate import shift_to_feed
+from training.config import Config
+from training.corpus import Corpus, fields_of, load_corpus
+from training.evaluation import Scored, score_weak
+from training.labeling import Applier, LabelingFunction, Votes
+from training.topics import WatchList
+from training.voting import make_applier
+from training.weak import WeakLabels, WeakModel, fit_weak_model, majority_labels
+
+log = logging.getLogger(__name__)
+
+MAJORITY, LABEL_MODEL = "majority vote", "label model"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The corpus with its weak labels, split for training and validation."""
+
+    corpus: Corpus
+    weak_model: WeakModel
+    weak: WeakLabels
+    train: np.ndarray
+    validation: np.ndarray
+    functions: tuple[LabelingFunction, ...]
+    votes: np.ndarray
+    analysis: Analysis
+
+    def texts(self, part: np.ndarray) -> list[str]:
+        """Give the paragraphs of a part."""
+        return list(self.corpus.data.select(part)["text"])
+
+    def labels(self, part: np.ndarray) -> WeakLabels:
+        """Give the weak labels of a part."""
+        return WeakLabels(self.weak.topics[part], self.weak.stance[part])
+
+
+def label_stage(
+    config: Config, watch_list: WatchList, gold: list[GoldRecord], models: Path, console: Console
+) -> tuple[Labelled, dict[str, Scored]]:
+    """Load the corpus, label it weakly, and score majority vote and label model on gold.
+
+    Args:
+        config: the resolved configuration.
+        watch_list: the topics and lexical functions.
+        gold: labelled by reading; kept out of the corpus.
+        models: the models folder; ``weak`` is written into it.
+        console: where the corpus' counts go.
+
+    Raises:
+        CorpusError: where no function says yes to any paragraph.
+    """
+    with tracking.stage("weak labels"):
+        corpus = load_corpus(config.corpus, gold_texts=[r.text for r in gold], seed=config.seed)
+        left_out = ", ".join(f"{n} {why}" for why, n in corpus.dropped.items() if n) or "none left out"
+        console.print(f"Corpus: {len(corpus.data)} of {corpus.read} paragraphs ({left_out})")
+        applier = make_applier(config, watch_list, skip_broken=False)
+        votes = applier.apply({**fields_of(r), **r} for r in corpus.data)
+        _check_votes(votes, applier)
+        model = fit_weak_model(votes.matrix, applier.functions, watch_list.taxonomy)
+        weak = model.predict(votes.matrix)
+        if config.labels.label_model == "majority":
+            weak = majority_labels(votes.matrix, applier.functions, watch_list.taxonomy)
+        tracking.log_facts(
+            {"rows": len(corpus.data), "functions": len(applier.functions), "corpus_sha256": corpus.digest}
+        )
+        shares = {f"weak.{t}.share": float(weak.topics[:, i].mean()) for i, t in enumerate(watch_list.taxonomy.ids)}
+        mlflow.log_metrics(shares)
+        calibration = shift_to_feed(Calibration.identity(len(watch_list.taxonomy)), weak, config.feed.shares)
+        export.export_weak(
+            models / "weak",
+            model,
+            watch_list.functions,
+            calibration=calibration,
+            training=tracking.environment(),
+            data_sha256=corpus.digest,
+        )
+        tracking.log_dataset("corpus", sha256=corpus.digest, rows=len(corpus.data), context="training")
+        gold_votes = applier.apply({"id": r.id, "text": r.text} for r in gold).matrix
+        scored = _score_weak(applier, model, gold_votes, gold, watch_list, calibration, seed=config.seed)
+        log_summary(list(scored.values()))
+        analysis = _analyse(applier, votes, model, weak, corpus, gold_votes, gold_matrix(gold, watch_list.taxonomy))
+        tracking.log_files({"labelling_functions.json": json.dumps(analysis.to_json(), ensure_ascii=True, indent=1)})
+    rng = np.random.default_rng(config.seed)
+    order = rng.permutation(len(corpus.data))
+    held_out = max(1, round(len(order) * config.training.validation))
+    train, validation = np.sort(order[held_out:]), np.sort(order[:held_out])
+    return Labelled(corpus, model, weak, train, validation, applier.functions, votes.matrix, analysis), scored
+
+
+def _check_votes(votes: Votes, applier: Applier) -> None:
+    for broken in votes.broken:
+        log.warning("labelling function %s left out: %s on %s", broken.name, broken.cause, broken.row)
+    said_yes = [j for j, f in enumerate(applier.functions) if not f.is_stance and (votes.matrix[:, j] == 1).any()]
+    if not said_yes:
+        raise CorpusError(
+            "no labelling function says yes to any paragraph of the corpus, so there is nothing to learn from; "
+            "check that the corpus is about the topics, or add words to configs/topics.yaml"
+        )
+
+
+def _score_weak(
+    applier: Applier,
+    model: WeakModel,
+    votes: np.ndarray,
+    gold: list[GoldRecord],
+    watch_list: WatchList,
+    calibration: Calibration,
+    *,
+    seed: int,
+) -> dict[str, Scored]:
+    # Gold has no metadata, as a user's new text has none: its functions cannot vote, and that is no silence.
+    weak = model.predict(votes, skip_kinds=("metadata",))
+    shifted = calibration.stance_probabilities(np.log(np.clip(weak.stance, 1e-9, 1.0)))
+    labels = {
+        MAJORITY: majority_labels(votes, applier.functions, watch_list.taxonomy),
+        LABEL_MODEL: WeakLabels(weak.topics, shifted),
+    }
+    return {name: score_weak(name, weak, gold, watch_list.taxonomy, seed=seed) for name, weak in labels.items()}
+
+
+def _analyse(
+    applier: Applier,
+    votes: Votes,
+    model: WeakModel,
+    weak: WeakLabels,
+    corpus: Corpus,
+    gold_votes: np.ndarray,
+    gold: np.ndarray,
+) -> Analysis:
+    taxonomy = model.taxonomy
+    counts = Counts(applier.functions, taxonomy)
+    counts.add(votes.matrix)
+    disagreements, uncovered = Disagreements(applier.functions, taxonomy), Uncovered()
+    disagreements.add(list(corpus.data["id"]), votes.matrix, weak)
+    yes = [j for j, f in enumerate(applier.functions) if not f.is_stance and 1 in f.polarity]
+    uncovered.add(list(corpus.data["text"]), (votes.matrix[:, yes] == 1).any(1), weak.topics.max(1))
+    topics = {t: {"share_present": float((weak.topics[:, i] > 0.5).mean())} for i, t in enumerate(taxonomy.ids)}
+    return analyse(
+        counts,
+        model,
+        topics=topics,
+        disagreements=disagreements,
+        uncovered=uncovered,
+        gold_votes=gold_votes,
+        gold=gold,
+    )
+
+
+def log_metrics(scored: Scored) -> None:
+    """Log a model's metrics on gold with their intervals to the active run."""
+    values = tracking.flat_metrics(scored.metrics, scored.key)
+    mlflow.log_metrics(values | flat_intervals(scored.intervals, scored.key))
+
+
+def log_summary(models: Sequence[Scored]) -> None:
+    """Log the three macro-F1 of each model to the active run."""
+    # The few numbers by which runs are told apart; the evaluation has them all, with intervals.
+    parts = ("topics", "stance", "joint")
+    mlflow.log_metrics({f"{m.key}.{p}.macro_f1": float(m.metrics[p]["macro_f1"]) for m in models for p in parts})
