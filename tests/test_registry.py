@@ -232,30 +232,23 @@ def test_a_run_ends_as_what_stopped_it(project: Path, raised: type[BaseException
     assert [status(r.info.run_id) for r in (outer, inner)] == [ended, ended]
 
 
-def interrupted_run(file: Path, *, resume: bool) -> tuple[str, str]:
+def interrupted_run(token: str) -> tuple[str, str]:
     """Start a training that is interrupted in its first stage; give the ids of both runs."""
     ids = []
     with (
         contextlib.suppress(KeyboardInterrupt),
-        tracking.training_run(Config(), name="train", resume=file if resume else None) as run,
+        tracking.training_run(Config(), name="train", token=token) as run,
         tracking.stage("weak labels") as child,
     ):
-        file.write_text(run.info.run_id, "utf-8")
         ids = [run.info.run_id, child.info.run_id]
         raise KeyboardInterrupt
     return ids[0], ids[1]
 
 
-def test_resuming_goes_on_with_the_same_run_and_its_stages(project: Path, tmp_path: Path) -> None:
-    first = interrupted_run(tmp_path / "run", resume=False)
-    assert interrupted_run(tmp_path / "run", resume=True) == first
-    assert interrupted_run(tmp_path / "run", resume=False) != first
-
-
-def test_resuming_with_another_configuration_is_another_run(project: Path, tmp_path: Path) -> None:
-    first, _ = interrupted_run(tmp_path / "run", resume=False)
-    with tracking.training_run(Config(seed=7), name="train", resume=tmp_path / "run") as second:
-        assert second.info.run_id != first
+def test_a_training_goes_on_with_its_own_run_and_its_stages(project: Path) -> None:
+    first = interrupted_run("one")
+    assert interrupted_run("one") == first
+    assert interrupted_run("another") != first
 
 
 def test_the_training_logged_its_data_its_encoder_and_its_files(project: Path) -> None:

@@ -1,25 +1,43 @@
-"""The model card that lies in every model folder."""
+"""The model cards: one in every model folder, and one beside the weights in transformers' own format."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from inference.folder import Manifest
+from inference.folder import Manifest, amend_folder, read_manifest
+from training.encoders import licence_of
+from training.evaluation import Scored
+from training.pretrained import FOLDER, write_card
 
-_LICENCES = {"encoder": "MIT for the heads and fine-tuning; the base encoder keeps its own licence"}
+FILE = "README.md"
+_USE = """
+## Use
+```python
+from training.pretrained import RasdModel, Reader
+
+model = RasdModel.from_pretrained("models/encoder-transformers")
+read = Reader.from_pretrained("models/encoder-transformers")
+output = model(**read(["رحب الوسيط بالهدنة."]))
+print(output.topics.sigmoid(), output.stance.softmax(-1))  # before calibration; see manifest.json of models/encoder
+model.joint.encoder.save_pretrained("my-encoder")  # the fine-tuned encoder alone, as transformers' own class
+```
+"""
 
 
-def model_card(manifest: Manifest) -> str:
+def model_card(manifest: Manifest, *, use: str = "") -> str:
     """Write the card.
 
     Args:
-        manifest: the model's manifest.
+        manifest: the model's manifest; ``training`` holds metrics and intervals where it was scored.
+        use: a section on how the weights are loaded.
     """
     topics = "\n".join(f"- `{t.id}`: {t.name_en} ({t.name_ar})" for t in manifest.taxonomy.topics)
     return f"""---
 language: ar
-license: mit
+license: {"other" if manifest.kind == "encoder" else "mit"}
 tags: [arabic, topic-classification, stance-detection, weak-supervision]
 ---
 # {manifest.name}
@@ -29,29 +47,62 @@ neutral) it takes towards each.
 
 - Kind: {manifest.kind}
 - Base: **{manifest.base}**
-- Licence: {_LICENCES.get(manifest.kind, "MIT")}
-
+- Licence: {_licence(manifest)}
+- Training run: `{manifest.training.get("run_id", "unknown")}`
+{use}
 ## Topics
 {topics}
 
-## Training data
-Weak labels (labelling functions and a label model) over paragraphs that were invented for the purpose; no paragraph
-was labelled by hand. sha256 of the corpus: `{manifest.data_sha256}`.
+## Training data and labels
+Weak labels: labelling functions (words and phrases of the watch list) vote, a label model weighs the votes, and the
+probabilities that it gives are learned from. No training paragraph was labelled by hand. sha256 of the corpus:
+`{manifest.data_sha256}`.
 
 ## Metrics on gold
-{_metrics(manifest.training.get("metrics"))}
+{_metrics(manifest.training.get("metrics"), manifest.training.get("intervals") or {})}
 
 ## Limits
 Modern Standard Arabic news. Dialect, tweets and other languages were not trained on. A stance is the attitude of the
-paragraph's principal voice, not the newspaper's. Probabilities are calibrated on weak labels, not on people's.
+paragraph's principal voice, not the newspaper's. Probabilities are calibrated on weak labels, not on people's. Where
+gold is invented text, as the gold in Rasd's seeds is, the metrics flatter; score the model on your own paragraphs
+with `rasd evaluate`.
 """
 
 
-def _metrics(metrics: Mapping[str, Any] | None) -> str:
+def add_worth(models: Path, kind: str, scored: Scored) -> None:
+    """Write what a model is worth on gold into its folder's manifest and card, and into that of its weights.
+
+    Args:
+        models: the models folder.
+        kind: ``encoder`` or ``tfidf``.
+        scored: its answers on gold.
+    """
+    worth: dict[str, Any] = {
+        "metrics": scored.metrics,
+        "intervals": {name: [v.lower, v.upper] for name, v in scored.intervals.items()},
+    }
+    manifest = read_manifest(models / kind)
+    told = replace(manifest, training={**manifest.training, **worth})
+    if kind == "encoder":
+        write_card(models / FOLDER, model_card(told, use=_USE))
+    amend_folder(models / kind, texts={FILE: model_card(told)}, training=worth)
+
+
+def _licence(manifest: Manifest) -> str:
+    if manifest.kind != "encoder":
+        return "MIT"
+    asked = str(manifest.engine.get("asked_for", ""))
+    return f"MIT for the heads and the fine-tuning; the base encoder keeps its own: {licence_of(asked)}"
+
+
+def _metrics(metrics: Mapping[str, Any] | None, intervals: Mapping[str, Any]) -> str:
     if not metrics:
         return "See the training run in MLflow."
-    rows = ["| metric | value |", "|---|---|"]
-    for part in ("topics", "stance", "joint"):
-        rows.append(f"| {part} macro-F1 | {metrics[part]['macro_f1']:.3f} |")
-    rows += [f"| {topic} F1 | {m['f1']:.3f} |" for topic, m in metrics["topics"]["per_topic"].items()]
-    return "\n".join([*rows, "", f"n = {metrics['n']} paragraphs."])
+    values = {f"{part}.macro_f1": float(metrics[part]["macro_f1"]) for part in ("topics", "stance", "joint")}
+    values |= {f"{topic}.f1": float(m["f1"]) for topic, m in metrics["topics"]["per_topic"].items()}
+    rows = ["| metric | value | 95 % interval |", "|---|---|---|"]
+    for name, value in values.items():
+        low, high = intervals.get(name, (None, None))
+        told = "" if low is None else f"{low:.3f} to {high:.3f}"
+        rows.append(f"| {name} | {value:.3f} | {told} |")
+    return "\n".join([*rows, "", f"n = {metrics['n']} paragraphs; bootstrap over paragraphs."])

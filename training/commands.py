@@ -53,8 +53,12 @@ def _config(options: argparse.Namespace) -> Config:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from training.pipeline import train
+    from training import processes
+    from training.pipeline import take_part, train
 
+    if not processes.is_first():
+        take_part(_config(options))
+        return 0
     # An ended run must say so: what `kill` asks for is an interruption as Ctrl-C is.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A log file has no width of its own, and a table cut to 80 columns loses its figures.

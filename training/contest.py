@@ -84,6 +84,9 @@ def _decide(
     version: str, scored: Scored, *, models: Path, gold: list[GoldRecord], taxonomy: Taxonomy, seed: int
 ) -> Decision:
     present = registry.aliases().get(registry.CHAMPION)
+    if present == version:
+        # Crowned, then killed, and gone on with: it is judged as it was then, against the champion before it.
+        present = next(reversed(registry.history()), None)
     if present is None:
         return Decision(True, version, "the first champion")
     try:

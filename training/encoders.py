@@ -143,6 +143,11 @@ def _check_arabic(tokenizer: Tokenizer, source: str) -> None:
         )
 
 
+def licence_of(name: str) -> str:
+    """Give the licence of an encoder's weights, by its short name or hub id."""
+    return next((k.licence for k in KNOWN if name in (k.name, k.hub_id)), "see the base's own model card")
+
+
 def is_available(known: KnownEncoder) -> bool:
     """Say whether an encoder can be loaded here without a network."""
     if known.name == "embedded":

@@ -111,7 +111,9 @@ def export_encoder(
         training=training,
         data_sha256=data_sha256,
     )
-    with tempfile.TemporaryDirectory(prefix="rasd-export-") as name:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, where the next training finds what a kill leaves.
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as name:
         work = Path(name)
         _write_encoder(work, model, encoder, functions)
         precision = Precision("fp32", "no validation texts to check int8 on")

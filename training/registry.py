@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from inference.errors import ModelFolderError, RasdError
-from inference.folder import MANIFEST, read_manifest
+from inference.folder import MANIFEST, link_or_copy, read_manifest
 from inference.predictor import CHAMPION_FILE
 from training.store import use_store
 
@@ -60,6 +60,26 @@ def register_model(folder: Path, *, tags: Mapping[str, str]) -> str:
     Returns:
         the version.
     """
+    version = _registered_by_this_run() or _register(folder)
+    client = MlflowClient()
+    for key, value in tags.items():
+        client.set_model_version_tag(REGISTERED_NAME, version, key, value)
+    card = folder / "README.md"
+    if card.exists():
+        client.update_model_version(REGISTERED_NAME, version, description=_body(card.read_text("utf-8")))
+    return version
+
+
+def _registered_by_this_run() -> str | None:
+    """Give the version that the active run registered before it was killed, if it came so far."""
+    run = mlflow.active_run()
+    if run is None:
+        return None
+    found = MlflowClient().search_model_versions(f"run_id='{run.info.run_id}'")
+    return next((str(v.version) for v in found if v.name == REGISTERED_NAME), None)
+
+
+def _register(folder: Path) -> str:
     package = Path(__file__).resolve().parent.parent / "inference"
     info = mlflow.pyfunc.log_model(
         name="model",
@@ -70,14 +90,7 @@ def register_model(folder: Path, *, tags: Mapping[str, str]) -> str:
         input_example=["وصل وزير الخارجية إلى القاهرة في زيارة رسمية."],
         registered_model_name=REGISTERED_NAME,
     )
-    version = str(info.registered_model_version)
-    client = MlflowClient()
-    for key, value in tags.items():
-        client.set_model_version_tag(REGISTERED_NAME, version, key, value)
-    card = folder / "README.md"
-    if card.exists():
-        client.update_model_version(REGISTERED_NAME, version, description=_body(card.read_text("utf-8")))
-    return version
+    return str(info.registered_model_version)
 
 
 def _body(card: str) -> str:
@@ -152,7 +165,8 @@ def crown(
     client = MlflowClient()
     names = aliases()
     before = names.get(CHAMPION)
-    if note and before not in (None, version):
+    # A training that was killed right here notes it once, not twice.
+    if note and before not in (None, version) and history()[-1:] != [str(before)]:
         _write_history([*history(), str(before)])
     client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, version)
     if names.get(CHALLENGER) == version:
@@ -255,21 +269,12 @@ def _install(source: Path, models: Path, version: str) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent))
     try:
-        shutil.copytree(source, work / "model", copy_function=_link)
+        shutil.copytree(source, work / "model", copy_function=link_or_copy)
         shutil.rmtree(target, ignore_errors=True)
         (work / "model").rename(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return f"{KEPT}/{version}"
-
-
-def _link(source: str, target: str) -> str:
-    # Model folders are replaced as a whole and never written into, so a second name is as good as a copy.
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-    return target
 
 
 def _prune(models: Path, *, keep: set[str]) -> None:

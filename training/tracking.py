@@ -33,7 +33,7 @@ from training.store import use_store
 _LIBRARIES = ("torch", "transformers", "datasets", "scikit-learn", "mlflow", "onnxruntime", "tokenizers", "numpy")
 _PARAMETER_LIMIT = 500
 _DIGEST_LIMIT = 32
-_HOST, _PROCESS = "process.host", "process.id"
+_HOST, _PROCESS, _TRAINING = "process.host", "process.id", "training"
 _SAMPLE_SECONDS = 5
 
 
@@ -121,31 +121,26 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def training_run(config: Config, *, name: str, resume: Path | None = None) -> Iterator[mlflow.ActiveRun]:
+def training_run(config: Config, *, name: str, token: str) -> Iterator[mlflow.ActiveRun]:
     """Open the parent run of a training; it ends FAILED when something is raised, KILLED when interrupted.
 
     Args:
         config: the resolved configuration, logged as parameters.
         name: the run's name, for people.
-        resume: a file that names the run to go on with; a new run is made where it names none of this store.
+        token: names the training; the run of a training that was interrupted is gone on with.
     """
     parameters = flat(config.model_dump())
-    with _run(name, run_id=_interrupted(resume, parameters), log_system_metrics=True) as run:
+    with _run(name, run_id=_begun(token), log_system_metrics=True, tags={_TRAINING: token}) as run:
         mlflow.log_params(parameters)
         mlflow.set_tags(environment())
         yield run
 
 
-def _interrupted(file: Path | None, parameters: Mapping[str, str]) -> str | None:
-    """Give the run to go on with: it must be of this store, unfinished, and of the same configuration."""
-    if file is None or not file.exists():
-        return None
-    try:
-        run = MlflowClient().get_run(file.read_text("utf-8").strip())
-    except mlflow.MlflowException:
-        return None
-    same = {k: str(v) for k, v in run.data.params.items()} == dict(parameters)
-    return str(run.info.run_id) if same and run.info.status != "FINISHED" else None
+def _begun(token: str) -> str | None:
+    """Give the run of a training, where it came so far as to have one."""
+    wanted = f"tags.`{_TRAINING}` = '{token}'"
+    found = mlflow.search_runs(filter_string=wanted, output_format="list", max_results=1)
+    return str(found[0].info.run_id) if found else None
 
 
 @contextmanager
@@ -166,14 +161,19 @@ def _child(name: str) -> str | None:
 
 @contextmanager
 def _run(
-    name: str, *, run_id: str | None = None, nested: bool = False, log_system_metrics: bool = False
+    name: str,
+    *,
+    run_id: str | None = None,
+    nested: bool = False,
+    log_system_metrics: bool = False,
+    tags: Mapping[str, str] | None = None,
 ) -> Iterator[mlflow.ActiveRun]:
     run = mlflow.start_run(
         run_id=run_id,
         run_name=None if run_id else name,
         nested=nested,
         log_system_metrics=log_system_metrics,
-        tags=_this_process(),
+        tags={**_this_process(), **(tags or {})},
     )
     try:
         yield run
