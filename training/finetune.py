@@ -44,7 +44,7 @@ class Tuned:
 
 
 class JointTrainer(Trainer):
-    """The Trainer with the noise-aware loss, a learning rate of its own for the heads, and an order that can be resumed.
+    """The Trainer with the noise-aware loss, a learning rate of its own for the heads, and an order to go on in.
 
     Args:
         config: the run's configuration.
@@ -65,11 +65,12 @@ class JointTrainer(Trainer):
 
     def get_eval_dataloader(self, *arguments: Any, **rest: Any) -> DataLoader[Any]:
         """Give the validation batches, with what belongs to the validation set."""
-        kept, self.data_collator = self.data_collator, self._collators["validation"]
+        self.data_collator = self._collators["validation"]
         try:
-            return super().get_eval_dataloader(*arguments, **rest)
+            loader: DataLoader[Any] = super().get_eval_dataloader(*arguments, **rest)
         finally:
-            self.data_collator = kept
+            self.data_collator = self._collators["train"]
+        return loader
 
     def compute_loss(self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], **_: Any) -> torch.Tensor:
         """Give the loss of a batch."""
@@ -152,8 +153,8 @@ def follow(encoder: Encoder, config: Config) -> None:
         encoder: the pretrained encoder, loaded here too.
         config: the run's configuration.
     """
-    told = processes.from_first(None)
-    if told is None or told["finished"]:
+    told: dict[str, Any] = processes.from_first({})
+    if told["finished"]:
         return
     set_seed(config.seed)
     parts = {name: Dataset.load_from_disk(str(told["work"] / name)) for name in ("train", "validation")}

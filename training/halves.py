@@ -38,7 +38,7 @@ def cut(encoder: PreTrainedModel, layers: int) -> Halves | None:
         encoder: the encoder; it is left as it is.
         layers: how many layers the lower half has.
     """
-    stack = getattr(encoder, "encoder", None)
+    stack: Any = getattr(encoder, "encoder", None)
     parts = {name for name, part in encoder.named_children() if part is not None}
     is_like_bert = isinstance(stack, nn.Module) and [name for name, _ in stack.named_children()] == ["layer"]
     if not is_like_bert or parts - {"embeddings", "encoder", "pooler"} or not 0 < layers < len(stack.layer):

@@ -65,7 +65,9 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     """
     models = Path(config.output.models)
     with only_training(models):
-        return _train(config, models, resume=resume, console=console or Console())
+        result = _train(config, models, resume=resume, console=console or Console())
+        processes.leave()
+        return result
 
 
 def take_part(config: Config) -> None:

@@ -137,7 +137,7 @@ class Reader:
         return cls(tokenizer, matcher, config.prefix, int(fast.pad_token_id))
 
     def __call__(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Give ``input_ids``, ``attention_mask`` of shape ``(texts, tokens)`` and ``votes`` of ``(texts, functions)``."""
+        """Give ``input_ids`` and ``attention_mask``, ``(texts, tokens)``, and ``votes``, ``(texts, functions)``."""
         rows = [e.ids for e in self.tokenizer.encode_batch([self.prefix + clean(t) for t in texts])]
         ids = torch.full((len(rows), max(map(len, rows))), self.pad_id)
         mask = torch.zeros_like(ids)

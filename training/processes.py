@@ -41,17 +41,17 @@ def leave() -> None:
         distributed.destroy_process_group()
 
 
-def from_first(value: T | None) -> T:
+def from_first(value: T) -> T:
     """Give every process the first one's value.
 
     Args:
         value: the first process' value; of the others it does not matter.
     """
     if not distributed.is_initialized():
-        return value  # type: ignore[return-value]
+        return value
     held = [value]
     distributed.broadcast_object_list(held, src=0, device=torch.device("cpu"))
-    return held[0]  # type: ignore[return-value]
+    return held[0]
 
 
 def meet() -> None:
