@@ -9,8 +9,9 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, BertModel
 
-from inference import ModelFolderError, Predictor
+from inference import Predictor
 from inference.encoder import EncoderEngine
+from inference.errors import ModelFolderError
 from inference.folder import read_manifest
 from tests import tiny
 from training.pretrained import RasdModel, Reader
