@@ -132,31 +132,36 @@ def _label(options: argparse.Namespace) -> int:
 
 
 def _encoders(options: argparse.Namespace) -> int:
-    from training.encoders import KNOWN, is_available
+    from training.encoders import KNOWN, how_to_get, is_available
 
     rows = [
         {
             "name": k.name,
             "source": k.hub_id,
             "parameters_m": k.parameters,
+            "megabytes": k.megabytes,
             "licence": k.licence,
             "note": k.note,
             "available": is_available(k),
+            "how_to_get": how_to_get(k),
         }
         for k in KNOWN
     ]
     if options.json:
         print(json.dumps(rows, ensure_ascii=False))
         return 0
-    table = Table("encoder.name", "from", "M parameters", "licence", "here?", "for")
+    table = Table("encoder.name", "M parameters", "MB", "licence of the weights", "here?", "for")
     for k, row in zip(KNOWN, rows, strict=True):
-        table.add_row(k.name, k.hub_id, str(k.parameters), k.licence, "yes" if row["available"] else "no", k.note)
-    console = Console()
+        here = "yes" if row["available"] else "no"
+        table.add_row(k.name, str(k.parameters), str(k.megabytes), k.licence, here, k.note)
+    console = Console(width=None if sys.stdout.isatty() else _LOG_WIDTH)
     console.print(table)
-    console.print(
-        "To get one that is not here: `hf download NAME --local-dir FOLDER` on a machine with a network, copy the "
-        "folder, and train with --set encoder.name=FOLDER. Any BERT-like hub id or folder will do."
-    )
+    missing = [f"  {row['name']:<16}{row['how_to_get']}" for row in rows if row["how_to_get"]]
+    if missing:
+        # Not through rich: a line that is to be copied must not be broken.
+        print("\n".join(["To get those that are not here, where there is a network:", *missing]))
+    print("Without a network copy the folder here and train with --set encoder.name=FOLDER.")
+    print("Any other BERT-like encoder will do, by its hub id or folder.")
     return 0
 
 

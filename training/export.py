@@ -100,7 +100,12 @@ def export_encoder(
         data_sha256: digest of the corpus.
         validation: what int8 is checked on; where None, the model stays in fp32.
     """
-    engine = {"prefix": encoder.prefix, "max_tokens": max_tokens, "asked_for": encoder.name}
+    engine = {
+        "prefix": encoder.prefix,
+        "max_tokens": max_tokens,
+        "asked_for": encoder.name,
+        "text": encoder.text,
+    }
     manifest = Manifest(
         kind="encoder",
         name="Rasd encoder",

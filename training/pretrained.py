@@ -26,10 +26,10 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from inference.encoder import FUNCTIONS_FILE
+from inference.encoder_text import CLEAN, encoder_view
 from inference.errors import ModelFolderError
 from inference.folder import swap_in
 from inference.lexicon import ABSTAIN, LexicalFunction, Matcher
-from inference.text import clean
 from training.encoders import Encoder
 from training.model import JointModel, JointOutput
 
@@ -46,6 +46,7 @@ class RasdConfig(PreTrainedConfig):
         prefix: what is put before every text.
         max_tokens: the window.
         run_id: the training run.
+        text: how the encoder reads text; see ``inference.encoder_text``.
         rest: what every configuration takes.
     """
 
@@ -59,6 +60,7 @@ class RasdConfig(PreTrainedConfig):
         prefix: str = "",
         max_tokens: int = 256,
         run_id: str = "",
+        text: str = CLEAN,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
@@ -68,6 +70,7 @@ class RasdConfig(PreTrainedConfig):
         self.prefix = prefix
         self.max_tokens = max_tokens
         self.run_id = run_id
+        self.text = text
 
 
 class RasdModel(PreTrainedModel):
@@ -110,12 +113,14 @@ class Reader:
         matcher: the lexical labelling functions.
         prefix: what is put before every text.
         pad_id: token id of padding.
+        text: how the encoder reads text.
     """
 
     tokenizer: Tokenizer
     matcher: Matcher
     prefix: str
     pad_id: int
+    text: str
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Reader:
@@ -134,11 +139,13 @@ class Reader:
         tokenizer = fast.backend_tokenizer
         tokenizer.enable_truncation(config.max_tokens)
         matcher = Matcher([LexicalFunction.from_json(f) for f in functions])
-        return cls(tokenizer, matcher, config.prefix, int(fast.pad_token_id))
+        return cls(tokenizer, matcher, config.prefix, int(fast.pad_token_id), config.text)
 
     def __call__(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """Give ``input_ids`` and ``attention_mask``, ``(texts, tokens)``, and ``votes``, ``(texts, functions)``."""
-        rows = [e.ids for e in self.tokenizer.encode_batch([self.prefix + clean(t) for t in texts])]
+        rows = [
+            e.ids for e in self.tokenizer.encode_batch([self.prefix + encoder_view(self.text, t).text for t in texts])
+        ]
         ids = torch.full((len(rows), max(map(len, rows))), self.pad_id)
         mask = torch.zeros_like(ids)
         for i, row in enumerate(rows):
@@ -176,6 +183,7 @@ def save_pretrained(
         prefix=encoder.prefix,
         max_tokens=max_tokens,
         run_id=run_id,
+        text=encoder.text,
         architectures=[RasdModel.__name__],
     )
     whole = RasdModel(config)
