@@ -20,7 +20,7 @@ from training.embedded import LABEL as EMBEDDED_LABEL
 from training.embedded import data_path, load_embedded
 
 log = logging.getLogger(__name__)
-# Every letter of the Arabic alphabet and its hamza forms, and the Persian ones that Arabic news writes names with.
+# Every letter of the Arabic alphabet and its hamza forms.
 _LETTERS = "ابتثجحخدذرزسشصضطظعغفقكلمنهويىءآأؤإئة"
 _SEGMENTED = re.compile(r"arabert(v1|v2)?$")
 _V02 = re.compile(r"arabertv02(-twitter)?$")
@@ -47,7 +47,7 @@ class KnownEncoder:
     note: str
 
 
-_OWN = "none stated on the hub; ask its authors"
+_OWN = "its own; see its card on the hub"
 KNOWN = (
     KnownEncoder("embedded", EMBEDDED_BASE, 30, 91, "MIT", "the default: no hub, no network; Arabic vocabulary only"),
     KnownEncoder("arabert", "aubmindlab/bert-base-arabertv02", 135, 543, _OWN, "news and Wikipedia, MSA"),
@@ -168,8 +168,8 @@ def _check_arabic(tokenizer: Tokenizer, source: str, *, unknown: str | None) -> 
     lost = [c for c in _LETTERS if unknown in tokenizer.encode(c, add_special_tokens=False).tokens]
     if lost:
         raise EncoderUnavailableError(
-            f"{source}: its vocabulary does not know {'، '.join(lost)}; it is no encoder for Arabic, or its vocab.txt is "
-            "incomplete"
+            f"{source}: its vocabulary does not know {'، '.join(lost)}; it is no encoder for Arabic, or its vocab.txt "
+            "is incomplete"
         )
 
 
