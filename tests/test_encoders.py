@@ -70,7 +70,7 @@ def test_only_arabert_v02_reads_text_as_araberts_preprocessing_gives_it(tmp_path
 
 @pytest.mark.parametrize("name", ["bert-base-arabertv2", "bert-base-arabert", "bert-large-arabertv2"])
 def test_an_arabert_that_wants_segmented_words_is_refused_and_its_sister_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(EncoderUnavailableError, match="--set encoder.name=arabert"):
+    with pytest.raises(EncoderUnavailableError, match=r"--set encoder\.name=arabert"):
         load_encoder(str(tiny.bert_folder(tmp_path / name)))
 
 
