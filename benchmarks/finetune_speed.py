@@ -4,9 +4,8 @@
 
 The stock script is what the Trainer's documentation shows: fp32, batches drawn at random and padded to their longest
 text, every weight trained, heads from scratch, as many epochs. Then Rasd's levers are added one after another; the
-last row is what `rasd train` does. Every row trains the same joint model with the same loss and is scored by its
-calibrated validation loss on the held-out weak labels and, with --gold, by topic macro-F1 there (threshold 0.5). Time
-is all that a fine-tuning costs, probing and reading the frozen layers included. `cpu` is processor time, which other
+last row is what `rasd train` does. Every row trains the same joint model with the same loss and is scored by its loss
+on held-out weak labels and, with --gold, by macro-F1 there after calibration on the held-out weak labels. Time is all that a fine-tuning costs, probing and reading the frozen layers included. `cpu` is processor time, which other
 work on the machine changes less than the clock's.
 """
 
@@ -117,7 +116,7 @@ def stock(task: Task, data: Mapping[str, Dataset], encoder: Any, config: Config,
 
 def run(task: Task, name: str, training: Mapping[str, Any]) -> dict[str, Any]:
     """Fine-tune once; give time and quality."""
-    config = Config(**{**task.config.__dict__, "training": task.config.training.model_copy(update=dict(training))})
+    config = task.config.model_copy(update={"training": task.config.training.model_copy(update=dict(training))})
     encoder = load_encoder(config.encoder.name)
     matcher, window = Matcher(task.watch_list.functions), config.encoder.max_tokens
     data = {
