@@ -5,8 +5,9 @@
 The stock script is what the Trainer's documentation shows: fp32, batches drawn at random and padded to their longest
 text, every weight trained, heads from scratch, as many epochs. Then Rasd's levers are added one after another; the
 last row is what `rasd train` does. Every row trains the same joint model with the same loss and is scored by its loss
-on held-out weak labels and, with --gold, by macro-F1 there after calibration on the held-out weak labels. Time is all that a fine-tuning costs, probing and reading the frozen layers included. `cpu` is processor time, which other
-work on the machine changes less than the clock's.
+on held-out weak labels and, with --gold, by macro-F1 there after calibration on the held-out weak labels. Time is all
+that a fine-tuning costs, probing and reading the frozen layers included. `cpu` is processor time, which other work on
+the machine changes less than the clock's.
 """
 
 from __future__ import annotations
