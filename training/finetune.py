@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
-from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from training import processes
@@ -22,12 +20,11 @@ from training.checkpoints import Checkpoint, Checkpoints, newest
 from training.config import Config, TrainingConfig
 from training.encoders import Encoder
 from training.frozen import ROW, StateCollator, States, keep_states
-from training.model import JointModel, joint_loss
+from training.model import JointModel
 from training.probe import mean_features, probe_heads
-from training.sampling import EpochSampler, SetEpoch
+from training.sampling import EpochSampler
+from training.trainer import JointTrainer
 from training.weak import WeakLabels
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,62 +38,6 @@ class Tuned:
 
     model: JointModel
     history: list[dict[str, float]]
-
-
-class JointTrainer(Trainer):
-    """The Trainer with the noise-aware loss, a learning rate of its own for the heads, and an order to go on in.
-
-    Args:
-        config: the run's configuration.
-        sampler: the order of the training paragraphs.
-        collators: of the training and the validation set.
-        rest: what the Trainer takes.
-    """
-
-    def __init__(self, *, config: Config, sampler: EpochSampler, collators: Mapping[str, Any], **rest: Any) -> None:
-        super().__init__(data_collator=collators["train"], **rest)
-        self._config = config
-        self._sampler = sampler
-        self._collators = collators
-        self.add_callback(SetEpoch(sampler))
-
-    def _get_train_sampler(self, *_: Any) -> EpochSampler:
-        return self._sampler
-
-    def get_eval_dataloader(self, *arguments: Any, **rest: Any) -> DataLoader[Any]:
-        """Give the validation batches, with what belongs to the validation set."""
-        self.data_collator = self._collators["validation"]
-        try:
-            loader: DataLoader[Any] = super().get_eval_dataloader(*arguments, **rest)
-        finally:
-            self.data_collator = self._collators["train"]
-        return loader
-
-    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], **_: Any) -> torch.Tensor:
-        """Give the loss of a batch."""
-        output = model(inputs["input_ids"], inputs["attention_mask"], inputs["votes"], inputs.get("states"))
-        return joint_loss(output, inputs["topics"], inputs["stance"], stance_weight=self._config.training.stance_weight)
-
-    def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> tuple[torch.Tensor, None, None]:
-        """Give the loss of a validation batch."""
-        inputs = self._prepare_inputs(inputs)
-        with torch.no_grad(), self.compute_loss_context_manager():
-            return self.compute_loss(model, inputs).detach(), None, None
-
-    def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
-        """Make AdamW with one rate for the encoder and one for the heads."""
-        t = self._config.training
-        encoder: list[torch.nn.Parameter] = []
-        heads: list[torch.nn.Parameter] = []
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                (encoder if name.startswith("encoder.") else heads).append(parameter)
-        groups = [
-            {"params": encoder, "lr": t.learning_rate, "weight_decay": t.weight_decay},
-            {"params": heads, "lr": t.head_learning_rate, "weight_decay": t.weight_decay},
-        ]
-        self.optimizer = torch.optim.AdamW(groups)
-        return self.optimizer
 
 
 def finetune(
@@ -182,7 +123,7 @@ def _freeze(
     halves = model.freeze(t.freeze_layers)
     if halves is None or not t.frozen_cache_gb:
         return None
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and processes.is_first():
         model.to("cuda")
     model.eval()
     return keep_states(

@@ -51,7 +51,10 @@ class Workspace:
 
     def close(self) -> None:
         """Forget everything: the training is over."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # In one step, so that a kill leaves either all of it or none.
+        over = self.folder.with_name(f"{self.folder.name}-over")
+        self.folder.rename(over)
+        shutil.rmtree(over, ignore_errors=True)
 
 
 def write_json(path: Path, data: Any) -> None:
