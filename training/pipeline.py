@@ -17,7 +17,7 @@ from inference.gold import GoldRecord, read_gold
 from inference.predictor import Predictor
 from training import card, processes, registry, tracking
 from training.config import Config
-from training.contest import Decision, contend, version_tags
+from training.contest import Decision, best_of, contend, version_tags
 from training.encoders import Encoder, load_encoder
 from training.evaluation import Scored, gold_digest, score_model
 from training.finetune import follow
@@ -118,7 +118,7 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
                 base, calibrations[kind] = predictor.manifest.base, predictor.manifest.calibration
                 tags = version_tags(scored[kind], kind=kind, base=base, run_id=run.info.run_id, gold_sha256=digest)
                 versions[kind] = registry.register_model(models / kind, tags=tags)
-        best = max(versions, key=lambda k: float(scored[k].metrics["joint"]["macro_f1"]))
+        best = best_of(scored, list(versions), gold=gold, taxonomy=watch_list.taxonomy, seed=config.seed)
         decision = contend(
             versions[best],
             scored[best],
