@@ -20,7 +20,7 @@ from inference.gold import GoldRecord
 from inference.predictor import resolve_model
 from inference.taxonomy import STANCES, Taxonomy, Topic
 from tests import tiny
-from training import registry, tracking
+from training import champion, registry, runs
 from training.config import Config, OutputConfig
 from training.contest import Decision, contend
 from training.evaluation import Scored, score_model, score_weak
@@ -118,7 +118,7 @@ def test_a_champion_of_another_watch_list_gives_way(project: Path, taxonomy: Tax
 
 def test_a_training_that_overwrites_the_folders_leaves_the_champion_as_it_was(project: Path) -> None:
     before = predict(tiny.TALKS, model="champion")
-    registry.keep_champion(project / "models")
+    champion.keep(project / "models")
     for kind in ("encoder", "tfidf"):
         shutil.rmtree(project / "models" / kind)
     assert resolve_model("champion").parent == Path("models/champions")
@@ -211,14 +211,14 @@ OWN = OutputConfig(experiment="own")
 
 def test_a_run_whose_process_is_gone_is_marked_killed(project: Path) -> None:
     gone = left_running(socket.gethostname(), f"{os.getpid()} 1")
-    assert tracking.mark_killed(OWN) == [gone]
+    assert runs.mark_killed(OWN) == [gone]
     assert status(gone) == "KILLED"
 
 
 def test_a_run_that_lives_or_is_another_machines_is_left_alone(project: Path) -> None:
     elsewhere = left_running("another-host", "1 1")
-    with tracking.stage("here") as run:
-        assert tracking.mark_killed(OWN) == []
+    with runs.stage("here") as run:
+        assert runs.mark_killed(OWN) == []
         assert status(run.info.run_id) == "RUNNING"
     assert status(elsewhere) == "RUNNING"
 
@@ -227,7 +227,7 @@ def test_a_run_that_lives_or_is_another_machines_is_left_alone(project: Path) ->
     ("raised", "ended"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED"), (SystemExit, "FAILED")]
 )
 def test_a_run_ends_as_what_stopped_it(project: Path, raised: type[BaseException], ended: str) -> None:
-    with pytest.raises(raised), tracking.stage("outer") as outer, tracking.stage("inner") as inner:
+    with pytest.raises(raised), runs.stage("outer") as outer, runs.stage("inner") as inner:
         raise raised
     assert [status(r.info.run_id) for r in (outer, inner)] == [ended, ended]
 
@@ -237,8 +237,8 @@ def interrupted_run(file: Path, *, resume: bool) -> tuple[str, str]:
     ids = []
     with (
         contextlib.suppress(KeyboardInterrupt),
-        tracking.training_run(Config(), name="train", resume=file if resume else None) as run,
-        tracking.stage("weak labels") as child,
+        runs.training_run(Config(), name="train", resume=file if resume else None) as run,
+        runs.stage("weak labels") as child,
     ):
         file.write_text(run.info.run_id, "utf-8")
         ids = [run.info.run_id, child.info.run_id]
@@ -254,7 +254,7 @@ def test_resuming_goes_on_with_the_same_run_and_its_stages(project: Path, tmp_pa
 
 def test_resuming_with_another_configuration_is_another_run(project: Path, tmp_path: Path) -> None:
     first, _ = interrupted_run(tmp_path / "run", resume=False)
-    with tracking.training_run(Config(seed=7), name="train", resume=tmp_path / "run") as second:
+    with runs.training_run(Config(seed=7), name="train", resume=tmp_path / "run") as second:
         assert second.info.run_id != first
 
 

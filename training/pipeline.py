@@ -16,13 +16,14 @@ from rich.console import Console
 
 from inference.gold import GoldRecord, read_gold
 from inference.predictor import Predictor
-from training import registry, tracking
+from training import champion, registry, runs, tracking
 from training.config import Config
 from training.contest import Decision, contend, version_tags
 from training.encoders import Encoder, load_encoder
 from training.evaluation import Scored, gold_digest, score_model
 from training.gallery import Findings, describe, log_findings
 from training.stages import Fitted, encoder_stage, tfidf_stage
+from training.store import models_lock
 from training.table import print_table
 from training.topics import load_watch_list
 from training.weak_stage import Labelled, label_stage, log_metrics, log_summary
@@ -64,17 +65,22 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         RasdError: on anything that a person can mend.
     """
     console = console or Console()
+    with models_lock(Path(config.output.models), console.print):
+        return _train(config, resume=resume, console=console)
+
+
+def _train(config: Config, *, resume: bool, console: Console) -> Result:
     watch_list = load_watch_list(config.topics)
     encoder = load_encoder(config.encoder.name)
     gold = read_gold(config.corpus.gold, watch_list.taxonomy)
-    tracking.open_store(config.output)
-    for run_id in tracking.mark_killed(config.output):
+    runs.open_store(config.output)
+    for run_id in runs.mark_killed(config.output):
         console.print(f"Run {run_id} was killed; marked so")
     models = Path(config.output.models)
-    registry.keep_champion(models)
+    champion.keep(models)
     work = models / ".checkpoints"
     name = f"train {config.encoder.name}"
-    with tracking.training_run(config, name=name, resume=work / _RUN_FILE if resume else None) as run:
+    with runs.training_run(config, name=name, resume=work / _RUN_FILE if resume else None) as run:
         _remember(run.info.run_id, work, resume=resume)
         mlflow.set_tags({"encoder.asked_for": encoder.name, "encoder.used": encoder.base})
         console.print(f"Encoder: {encoder.base}")
@@ -84,7 +90,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         facts = {"run_id": run.info.run_id, "seed": config.seed, **tracking.environment()}
         versions, calibrations, fitted = {}, {}, Fitted(np.empty(0, dtype=np.int64), [])
         for kind, name in (("tfidf", TFIDF), ("encoder", f"encoder ({encoder.label})")):
-            with tracking.stage(name):
+            with runs.stage(name):
                 if kind == "tfidf":
                     tfidf_stage(config, watch_list, labelled, models / kind, facts)
                 else:
@@ -158,7 +164,7 @@ def _facts(
 
 def _log_evaluation(scored: Mapping[str, Scored], decision: Decision) -> None:
     models = list(scored.values())
-    with tracking.stage("evaluation"):
+    with runs.stage("evaluation"):
         mlflow.set_tag("champion", f"version {decision.champion}")
         for one in models:
             log_metrics(one)

@@ -11,13 +11,14 @@ import numpy as np
 
 from inference.calibration import Calibration
 from inference.lexicon import Matcher
-from training import export, tracking
+from training import export
 from training.batches import build_dataset, predict_logits
 from training.calibrate import calibrate, shift_to_feed
 from training.config import Config
 from training.encoders import Encoder
 from training.expert import topic_expert
 from training.finetune import finetune
+from training.progress import MetricsCallback
 from training.tfidf import fit_tfidf
 from training.topics import WatchList
 from training.weak_stage import Labelled
@@ -86,7 +87,7 @@ def encoder_stage(
         build_dataset(encoder, data.texts(part), matcher, weak=data.labels(part), max_tokens=window)
         for part in (data.train, data.validation)
     )
-    progress = tracking.MetricsCallback()
+    progress = MetricsCallback()
     model = finetune(
         encoder,
         train_set,

@@ -1,0 +1,162 @@
+"""A training's runs in MLflow: a parent, a child for each stage; none is left RUNNING when something ends it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import mlflow
+import psutil
+from mlflow.tracking import MlflowClient
+
+from training.config import Config, OutputConfig
+from training.store import store_lock, use_store
+from training.tracking import environment, flat, log_config
+
+FAILURE = "failure"
+_HOST, _PROCESS = "process.host", "process.id"
+_SAMPLE_SECONDS = 5
+_REASON_LIMIT = 500
+
+
+def open_store(output: OutputConfig) -> str:
+    """Point MLflow at the project's store and make its experiment, before anything runs in parallel.
+
+    Returns:
+        the experiment's id.
+    """
+    # A fresh store makes its tables when it is first used, and two trainings at once would both make them.
+    with store_lock(use_store(output)):
+        experiment = mlflow.set_experiment(output.experiment)
+        # Otherwise the UI opens with its pages for language models and hides a run's description.
+        mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")
+    # It tells on every run that it starts and stops.
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
+    mlflow.set_system_metrics_sampling_interval(_SAMPLE_SECONDS)
+    return str(experiment.experiment_id)
+
+
+def _this_process() -> dict[str, str]:
+    return {_HOST: socket.gethostname(), _PROCESS: _process_id(psutil.Process())}
+
+
+def _process_id(process: psutil.Process) -> str:
+    # The number alone is given again to another process some day; with its start it is not.
+    return f"{process.pid} {process.create_time():.0f}"
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        found = psutil.Process(int(process.split()[0]))
+        # A process that was killed and not yet waited for does nothing any more.
+        return _process_id(found) == process and found.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, ValueError, IndexError):
+        return False
+
+
+def mark_killed(output: OutputConfig) -> list[str]:
+    """Mark runs as KILLED that are still RUNNING though the process of this machine that ran them is gone.
+
+    Args:
+        output: names the experiment.
+
+    Returns:
+        the ids of the runs that were marked.
+    """
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name(output.experiment)
+    if experiment is None:
+        return []
+    running = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'", max_results=1000)
+    gone = []
+    for run in running:
+        host, process = run.data.tags.get(_HOST), run.data.tags.get(_PROCESS)
+        if host == socket.gethostname() and process and not _is_alive(process):
+            client.set_tag(
+                run.info.run_id, FAILURE, "its process ended without a word, as after kill -9 or a power cut"
+            )
+            client.set_terminated(run.info.run_id, "KILLED")
+            gone.append(str(run.info.run_id))
+    return gone
+
+
+@contextmanager
+def training_run(config: Config, *, name: str, resume: Path | None = None) -> Iterator[mlflow.ActiveRun]:
+    """Open the parent run of a training; it ends FAILED when something is raised, KILLED when interrupted.
+
+    Args:
+        config: the resolved configuration, logged as parameters.
+        name: the run's name, for people.
+        resume: a file that names the run to go on with; a new run is made where it names none of this store.
+    """
+    parameters = flat(config.model_dump(mode="json"))
+    with _run(name, run_id=_interrupted(resume, parameters), log_system_metrics=True) as run:
+        mlflow.log_params(parameters)
+        mlflow.set_tags(environment())
+        log_config(config)
+        yield run
+
+
+def _interrupted(file: Path | None, parameters: Mapping[str, str]) -> str | None:
+    """Give the run to go on with: it must be of this store, unfinished, and of the same configuration."""
+    if file is None or not file.exists():
+        return None
+    try:
+        run = MlflowClient().get_run(file.read_text("utf-8").strip())
+    except mlflow.MlflowException:
+        return None
+    same = {k: str(v) for k, v in run.data.params.items()} == dict(parameters)
+    return str(run.info.run_id) if same and run.info.status != "FINISHED" else None
+
+
+@contextmanager
+def stage(name: str) -> Iterator[mlflow.ActiveRun]:
+    """Open a child run for one stage of a training; in a run that is gone on with, the child of that name again."""
+    with _run(name, run_id=_child(name), nested=True) as run:
+        yield run
+
+
+def _child(name: str) -> str | None:
+    above = mlflow.active_run()
+    if above is None:
+        return None
+    wanted = f"tags.`mlflow.parentRunId` = '{above.info.run_id}'"
+    children = MlflowClient().search_runs([above.info.experiment_id], wanted)
+    return next((str(c.info.run_id) for c in children if c.info.run_name == name), None)
+
+
+@contextmanager
+def _run(
+    name: str, *, run_id: str | None = None, nested: bool = False, log_system_metrics: bool = False
+) -> Iterator[mlflow.ActiveRun]:
+    run = mlflow.start_run(
+        run_id=run_id,
+        run_name=None if run_id else name,
+        nested=nested,
+        log_system_metrics=log_system_metrics,
+        tags={**_this_process(), "mlflow.source.name": "rasd train"},
+    )
+    if FAILURE in run.data.tags:
+        MlflowClient().delete_tag(run.info.run_id, FAILURE)
+    try:
+        yield run
+    except KeyboardInterrupt:
+        _end("KILLED", "interrupted")
+        raise
+    except BaseException as error:
+        _end("FAILED", f"{type(error).__name__}: {error}", trace=traceback.format_exc())
+        raise
+    mlflow.end_run("FINISHED")
+
+
+def _end(status: str, reason: str, *, trace: str | None = None) -> None:
+    # A store that is gone cannot be told why, and must not hide what went wrong.
+    with suppress(Exception):
+        mlflow.set_tag(FAILURE, reason[:_REASON_LIMIT])
+        if trace:
+            mlflow.log_text(trace, "failure.txt")
+    mlflow.end_run(status)
