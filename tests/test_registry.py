@@ -21,7 +21,7 @@ from inference.predictor import resolve_model
 from inference.taxonomy import STANCES, Taxonomy, Topic
 from tests import tiny
 from training import champion, registry, runs
-from training.config import Config, OutputConfig
+from training.config import Config
 from training.contest import Decision, contend
 from training.evaluation import Scored, score_model, score_weak
 from training.store import use_store
@@ -206,19 +206,16 @@ def left_running(host: str, process: str) -> str:
     return str(run.info.run_id)
 
 
-OWN = OutputConfig(experiment="own")
-
-
 def test_a_run_whose_process_is_gone_is_marked_killed(project: Path) -> None:
     gone = left_running(socket.gethostname(), f"{os.getpid()} 1")
-    assert runs.mark_killed(OWN) == [gone]
+    assert runs.mark_killed() == [gone]
     assert status(gone) == "KILLED"
 
 
 def test_a_run_that_lives_or_is_another_machines_is_left_alone(project: Path) -> None:
     elsewhere = left_running("another-host", "1 1")
     with runs.stage("here") as run:
-        assert runs.mark_killed(OWN) == []
+        assert runs.mark_killed() == []
         assert status(run.info.run_id) == "RUNNING"
     assert status(elsewhere) == "RUNNING"
 

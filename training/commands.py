@@ -73,7 +73,7 @@ def _models(options: argparse.Namespace) -> int:
     from training import registry, runs
 
     output = _output(options)
-    runs.mark_killed(output)
+    runs.mark_killed()
     models = Path(output.models)
     if options.action == "promote":
         if options.version is None:
@@ -107,7 +107,8 @@ def _compare(options: argparse.Namespace) -> int:
     from training import runs
     from training.compare import compare_runs, show
 
-    runs.mark_killed(_output(options))
+    _output(options)
+    runs.mark_killed()
     found = compare_runs(options.first, options.second, model=options.model)
     if options.json:
         print(json.dumps([c.to_json() for c in found], ensure_ascii=False))
@@ -174,7 +175,7 @@ def _dashboard(options: argparse.Namespace) -> int:
 
     output = _output(options)
     store, experiment = store_uri(output), runs.open_store(output)
-    for run_id in runs.mark_killed(output):
+    for run_id in runs.mark_killed():
         print(f"Run {run_id} was killed; marked so")
     if store.startswith(("http://", "https://")):
         print(f"The store is a server, with a dashboard of its own: {store}/#/experiments/{experiment}")

@@ -74,7 +74,7 @@ def _train(config: Config, *, resume: bool, console: Console) -> Result:
     encoder = load_encoder(config.encoder.name)
     gold = read_gold(config.corpus.gold, watch_list.taxonomy)
     runs.open_store(config.output)
-    for run_id in runs.mark_killed(config.output):
+    for run_id in runs.mark_killed():
         console.print(f"Run {run_id} was killed; marked so")
     models = Path(config.output.models)
     champion.keep(models)

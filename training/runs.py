@@ -58,24 +58,20 @@ def _is_alive(process: str) -> bool:
         return False
 
 
-def mark_killed(output: OutputConfig) -> list[str]:
+def mark_killed() -> list[str]:
     """Mark runs as KILLED that are still RUNNING though the process of this machine that ran them is gone.
-
-    Args:
-        output: names the experiment.
 
     Returns:
         the ids of the runs that were marked.
     """
     client = MlflowClient()
-    experiment = client.get_experiment_by_name(output.experiment)
-    if experiment is None:
-        return []
-    running = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'", max_results=1000)
+    ours = f"attributes.status = 'RUNNING' and tags.`{_HOST}` = '{socket.gethostname()}'"
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    running = client.search_runs(experiments, ours, max_results=1000) if experiments else []
     gone = []
     for run in running:
-        host, process = run.data.tags.get(_HOST), run.data.tags.get(_PROCESS)
-        if host == socket.gethostname() and process and not _is_alive(process):
+        process = run.data.tags.get(_PROCESS)
+        if process and not _is_alive(process):
             client.set_tag(
                 run.info.run_id, FAILURE, "its process ended without a word, as after kill -9 or a power cut"
             )
