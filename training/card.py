@@ -47,6 +47,13 @@ paragraph's principal voice, not the newspaper's. Probabilities are calibrated o
 """
 
 
+def body(card: str) -> str:
+    """Give a card without the YAML at its head, which is for a hub, and without its first heading, the name."""
+    parts = card.split("---\n", 2)
+    text = parts[2].lstrip() if len(parts) == 3 and not parts[0] else card
+    return text.partition("\n")[2].lstrip() if text.startswith("# ") else text
+
+
 def _metrics(metrics: Mapping[str, Any] | None) -> str:
     if not metrics:
         return "See the training run in MLflow."

@@ -16,12 +16,18 @@ from mlflow.tracking import MlflowClient
 from inference.errors import ModelFolderError, RasdError
 from inference.folder import MANIFEST, read_manifest
 from training import champion
+from training.card import body
 from training.store import store_lock, use_store
 
 REGISTERED_NAME = "rasd"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 HISTORY = "champion.history"
+_DESCRIPTION = (
+    "Topics and stances of Arabic news paragraphs.\n\n`@champion` is what `rasd predict` and `rasd serve` use. It "
+    "moves only to a version that is better on the same gold by more than noise (paired bootstrap); the newest that was "
+    "not is `@challenger`. `rasd models promote VERSION` and `rasd models rollback` move it by hand."
+)
 _SERVING = ("numpy", "onnxruntime", "tokenizers", "scikit-learn", "skops")
 
 
@@ -64,18 +70,14 @@ def register_model(folder: Path, *, tags: Mapping[str, str]) -> str:
     )
     version = str(info.registered_model_version)
     client = MlflowClient()
+    if not client.get_registered_model(REGISTERED_NAME).description:
+        client.update_registered_model(REGISTERED_NAME, description=_DESCRIPTION)
     for key, value in tags.items():
         client.set_model_version_tag(REGISTERED_NAME, version, key, value)
     card = folder / "README.md"
     if card.exists():
-        client.update_model_version(REGISTERED_NAME, version, description=_body(card.read_text("utf-8")))
+        client.update_model_version(REGISTERED_NAME, version, description=body(card.read_text("utf-8")))
     return version
-
-
-def _body(card: str) -> str:
-    """Give a model card without the YAML at its head, which is for a hub and not for people."""
-    parts = card.split("---\n", 2)
-    return parts[2].lstrip() if len(parts) == 3 and not parts[0] else card
 
 
 def aliases() -> dict[str, str]:
