@@ -251,6 +251,42 @@ def test_the_report_opens_from_disk_and_filters_by_keyboard(
     assert [entry for entry in browser.get_log("browser") if "report.html" in entry["message"]] == []
 
 
+def test_the_report_fetches_nothing(browser: Any, report: str, run: dict[str, Any]) -> None:
+    browser.get(report)
+    shows(browser, run["all"])
+    fetched = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert [name for name in fetched if not name.startswith("data:")] == []
+
+
+def test_a_screen_reader_finds_landmarks_and_a_name_for_everything_that_can_be_used(
+    browser: Any, report: str, run: dict[str, Any]
+) -> None:
+    browser.get(report)
+    shows(browser, run["all"])
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    named = [(n["role"]["value"], n.get("name", {}).get("value", "")) for n in nodes if not n.get("ignored")]
+    roles = {role for role, _ in named}
+    assert {"banner", "navigation", "main", "form", "status", "article", "searchbox", "combobox"} <= roles
+    useful = ("combobox", "searchbox", "button", "link", "form", "navigation", "region", "image", "article")
+    assert [role for role, name in named if role in useful and not name.strip()] == []
+
+
+def test_a_hostile_paragraph_is_shown_and_never_run(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+
+    from tests import test_report
+
+    file = tmp_path / "report.html"
+    file.write_text(test_report.report(test_report.HOSTILE), "utf-8", "replace")
+    browser.get(f"file://{file}")
+    shows(browser, "2 of 2 paragraphs")
+    text = browser.find_element(By.CSS_SELECTOR, "article p.text").get_attribute("textContent")
+    assert "</script><script>alert('س')</script><img src=x onerror=alert(1)>" in text
+    assert browser.find_elements(By.CSS_SELECTOR, "article script, article img") == []
+    # Nothing of it ran: an alert would stand in the way of this.
+    assert browser.title == "run"
+
+
 def test_the_report_fits_a_phone(browser: Any, report: str, run: dict[str, Any], screenshots: Path) -> None:
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}

@@ -196,6 +196,14 @@ def test_a_champion_file_that_leaves_the_folder_is_refused(project: Path) -> Non
         resolve_model("champion")
 
 
+def test_a_server_that_does_not_answer_is_named_at_once(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert main(["models"]) == 2
+    assert "http://127.0.0.1:9: the MLflow server does not answer" in capsys.readouterr().err
+
+
 def status(run_id: str) -> str:
     return str(MlflowClient().get_run(run_id).info.status)
 

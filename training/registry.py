@@ -25,8 +25,8 @@ CHALLENGER = "challenger"
 HISTORY = "champion.history"
 _DESCRIPTION = (
     "Topics and stances of Arabic news paragraphs.\n\n`@champion` is what `rasd predict` and `rasd serve` use. It "
-    "moves only to a version that is better on the same gold by more than noise (paired bootstrap); the newest that was "
-    "not is `@challenger`. `rasd models promote VERSION` and `rasd models rollback` move it by hand."
+    "moves only to a version that is better on the same gold by more than noise (paired bootstrap); the newest that "
+    "was not is `@challenger`. `rasd models promote VERSION` and `rasd models rollback` move it by hand."
 )
 _SERVING = ("numpy", "onnxruntime", "tokenizers", "scikit-learn", "skops")
 

@@ -124,7 +124,8 @@ SCRIPT = """
 
   function draw(paragraph, index) {
     const answer = paragraph.answers[index], all = verdicts(paragraph, answer), wrong = all.some(isWrong);
-    const node = make("article", null, { "class": wrong ? "wrong" : "right", "data-id": paragraph.id });
+    const node = make("article", null, { "class": wrong ? "wrong" : "right", "data-id": paragraph.id,
+      "aria-label": (wrong ? "Wrong: " : "Right: ") + paragraph.id });
     const head = make("h3", null, {});
     head.append(make("span", wrong ? "Wrong" : "Right", { "class": wrong ? "bad" : "good" }), " ",
       make("bdi", paragraph.id, { "class": "id" }));

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import requests
 from filelock import FileLock, Timeout
 
+from inference.errors import RasdError
 from training.config import OutputConfig, load_config
 
 _SQLITE = "sqlite:///"
 _DEFAULT = Path("configs/default.yaml")
+_ANSWERED = 10
 
 
 def store_uri(output: OutputConfig | None = None) -> str:
@@ -36,16 +39,33 @@ def _configured() -> OutputConfig:
 
 
 def use_store(output: OutputConfig | None = None) -> str:
-    """Point MLflow at the store, and give its address."""
+    """Point MLflow at the store, and give its address.
+
+    Raises:
+        RasdError: where the store is a server that does not answer.
+    """
     import mlflow
 
     asked = os.environ.get("MLFLOW_TRACKING_URI")
     uri = store_uri(output)
+    if uri.startswith(("http://", "https://")):
+        _check_server(uri)
     mlflow.set_tracking_uri(uri)
     # MLflow writes the address into the environment, where it would pass for the user's own wish later on.
     if asked is None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
     return uri
+
+
+def _check_server(uri: str) -> None:
+    # MLflow would try for minutes, and then show its inside.
+    try:
+        requests.head(uri, timeout=_ANSWERED, allow_redirects=False)
+    except requests.RequestException as error:
+        raise RasdError(
+            f"{uri}: the MLflow server does not answer ({type(error).__name__}); start it, or set "
+            "MLFLOW_TRACKING_URI or output.tracking_uri to where it is"
+        ) from None
 
 
 @contextmanager
