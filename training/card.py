@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from inference.folder import Manifest, amend_folder, read_manifest
-from training.encoders import licence_of
-from training.evaluation import Scored
-from training.pretrained import FOLDER, write_card
+from inference.folder import Manifest
 
 FILE = "README.md"
-_USE = """
-## Use
-```python
-from training.pretrained import RasdModel, Reader
-
-model = RasdModel.from_pretrained("models/encoder-transformers")
-read = Reader.from_pretrained("models/encoder-transformers")
-output = model(**read(["رحب الوسيط بالهدنة."]))
-print(output.topics.sigmoid(), output.stance.softmax(-1))  # before calibration; see manifest.json of models/encoder
-model.joint.encoder.save_pretrained("my-encoder")  # the fine-tuned encoder alone, as transformers' own class
-```
-"""
 
 
 def model_card(manifest: Manifest, *, use: str = "") -> str:
@@ -69,30 +52,18 @@ with `rasd evaluate`.
 """
 
 
-def add_worth(models: Path, kind: str, scored: Scored) -> None:
-    """Write what a model is worth on gold into its folder's manifest and card, and into that of its weights.
-
-    Args:
-        models: the models folder.
-        kind: ``encoder`` or ``tfidf``.
-        scored: its answers on gold.
-    """
-    worth: dict[str, Any] = {
-        "metrics": scored.metrics,
-        "intervals": {name: [v.lower, v.upper] for name, v in scored.intervals.items()},
-    }
-    manifest = read_manifest(models / kind)
-    told = replace(manifest, training={**manifest.training, **worth})
-    if kind == "encoder":
-        write_card(models / FOLDER, model_card(told, use=_USE))
-    amend_folder(models / kind, texts={FILE: model_card(told)}, training=worth)
+def body(card: str) -> str:
+    """Give a card without the YAML at its head, which is for a hub, and without its first heading, the name."""
+    parts = card.split("---\n", 2)
+    text = parts[2].lstrip() if len(parts) == 3 and not parts[0] else card
+    return text.partition("\n")[2].lstrip() if text.startswith("# ") else text
 
 
 def _licence(manifest: Manifest) -> str:
     if manifest.kind != "encoder":
         return "MIT"
-    asked = str(manifest.engine.get("asked_for", ""))
-    return f"MIT for the heads and the fine-tuning; the base encoder keeps its own: {licence_of(asked)}"
+    own = manifest.engine.get("licence", "see its model card")
+    return f"MIT for the heads and the fine-tuning; the base encoder keeps its own: {own}"
 
 
 def _metrics(metrics: Mapping[str, Any] | None, intervals: Mapping[str, Any]) -> str:

@@ -74,9 +74,11 @@ def _output(options: argparse.Namespace) -> OutputConfig:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from training import registry
+    from training import registry, runs
 
-    models = Path(_output(options).models)
+    output = _output(options)
+    runs.mark_killed()
+    models = Path(output.models)
     if options.action == "promote":
         if options.version is None:
             raise InputError("say which version: rasd models promote VERSION; `rasd models` lists them")
@@ -106,9 +108,11 @@ def _list_models(found: Sequence[Version], *, as_json: bool) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    from training import runs
     from training.compare import compare_runs, show
 
     _output(options)
+    runs.mark_killed()
     found = compare_runs(options.first, options.second, model=options.model)
     if options.json:
         print(json.dumps([c.to_json() for c in found], ensure_ascii=False))
@@ -165,20 +169,28 @@ def _encoders(options: argparse.Namespace) -> int:
     return 0
 
 
-def _mlflow(*arguments: str) -> int:
+def _mlflow(*arguments: str, store: str | None = None) -> int:
     if importlib.util.find_spec("mlflow") is None:
         raise ConfigError("MLflow is not installed: pip install 'rasd[train]'")
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    environment["MLFLOW_TRACKING_URI"] = store_uri()
+    environment["MLFLOW_TRACKING_URI"] = store or store_uri()
     # MLflow starts uvicorn by name, which lies beside this Python where the environment is not activated.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     return subprocess.run([sys.executable, "-m", "mlflow", *arguments], env=environment, check=False).returncode
 
 
 def _dashboard(options: argparse.Namespace) -> int:
-    store = store_uri()
-    print(f"Dashboard on {store}: http://{options.host}:{options.port}", flush=True)
-    return _mlflow("ui", "--backend-store-uri", store, "--host", options.host, "--port", str(options.port))
+    from training import runs
+
+    output = _output(options)
+    store, experiment = store_uri(output), runs.open_store(output)
+    for run_id in runs.mark_killed():
+        print(f"Run {run_id} was killed; marked so")
+    if store.startswith(("http://", "https://")):
+        print(f"The store is a server, with a dashboard of its own: {store}/#/experiments/{experiment}")
+        return 0
+    print(f"Dashboard on {store}: http://{options.host}:{options.port}/#/experiments/{experiment}", flush=True)
+    return _mlflow("ui", "--backend-store-uri", store, "--host", options.host, "--port", str(options.port), store=store)
 
 
 def _serve(options: argparse.Namespace) -> int:

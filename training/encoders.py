@@ -84,7 +84,9 @@ class Encoder:
     @property
     def label(self) -> str:
         """The base in a few words, for tables: ``bert-base-arabertv02`` or ``embedded e5-small``."""
-        return EMBEDDED_LABEL if self.base == EMBEDDED_BASE else self.base.rsplit("/", 1)[-1]
+        if self.base == EMBEDDED_BASE:
+            return EMBEDDED_LABEL
+        return self.base.rsplit("/", 1)[-1].replace(" (folder ", ", folder ").removesuffix(")")
 
 
 def load_encoder(name: str) -> Encoder:

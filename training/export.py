@@ -23,7 +23,7 @@ from inference.lexicon import LexicalFunction
 from inference.taxonomy import Taxonomy
 from inference.weak import FILE as WEAK_FILE
 from training.card import model_card
-from training.encoders import Encoder
+from training.encoders import Encoder, licence_of
 from training.model import JointModel
 from training.quantise import MODEL_FILE, Precision, Validation, choose_precision, macro_scores
 from training.tfidf import TfidfModel
@@ -105,6 +105,7 @@ def export_encoder(
         "max_tokens": max_tokens,
         "asked_for": encoder.name,
         "text": encoder.text,
+        "licence": licence_of(encoder.name),
     }
     manifest = Manifest(
         kind="encoder",

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from inference.gold import GoldRecord, read_gold
 from inference.predictor import Predictor
-from training import card, processes, registry, tracking
+from training import champion, processes, registry, runs, tracking
 from training.config import Config
 from training.contest import Decision, best_of, contend, version_tags
 from training.encoders import Encoder, load_encoder
@@ -23,10 +23,12 @@ from training.evaluation import Scored, gold_digest, score_model
 from training.finetune import follow
 from training.gallery import Findings, describe, log_findings
 from training.stages import Fitted, encoder_stage, tfidf_stage
+from training.store import models_lock
 from training.table import print_table
 from training.topics import load_watch_list
 from training.weak_stage import Labelled, label_stage, log_metrics, log_summary
-from training.workspace import encoder_digest, file_digest, only_training, open_workspace
+from training.workspace import encoder_digest, file_digest, open_workspace
+from training.worth import add_worth
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +65,9 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     Raises:
         RasdError: on anything that a person can mend.
     """
-    models = Path(config.output.models)
-    with only_training(models):
-        result = _train(config, models, resume=resume, console=console or Console())
+    models, console = Path(config.output.models), console or Console()
+    with models_lock(models, console.print):
+        result = _train(config, models, resume=resume, console=console)
         processes.leave()
         return result
 
@@ -82,8 +84,8 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
     encoder = load_encoder(config.encoder.name)
     processes.join()
     gold = read_gold(config.corpus.gold, watch_list.taxonomy)
-    tracking.open_store(config.output)
-    for run_id in tracking.mark_killed(config.output):
+    runs.open_store(config.output)
+    for run_id in runs.mark_killed():
         console.print(f"Run {run_id} was killed; marked so")
     facts = {
         **tracking.flat(config.model_dump()),
@@ -94,9 +96,9 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
     space = open_workspace(models, facts, resume=resume)
     if resume and not space.resumed:
         console.print("No interrupted training is here: this one starts from the beginning")
-    registry.keep_champion(models)
+    champion.keep(models)
     name = f"train {config.encoder.name}"
-    with tracking.training_run(config, name=name, token=space.token) as run:
+    with runs.training_run(config, name=name, token=space.token) as run:
         mlflow.set_tags({"encoder.asked_for": encoder.name, "encoder.used": encoder.base})
         console.print(f"Encoder: {encoder.base}")
         digest = gold_digest(gold)
@@ -105,7 +107,7 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
         made = {"run_id": run.info.run_id, "seed": config.seed, **tracking.environment()}
         versions, calibrations, fitted = {}, {}, Fitted(np.empty(0, dtype=np.int64), [])
         for kind, name in (("tfidf", TFIDF), ("encoder", f"encoder ({encoder.label})")):
-            with tracking.stage(name):
+            with runs.stage(name):
                 if kind == "tfidf":
                     tfidf_stage(config, watch_list, labelled, models / kind, made)
                 else:
@@ -113,7 +115,7 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
                 predictor = Predictor(models / kind)
                 answers = predictor.predict([r.text for r in gold])
                 scored[kind] = score_model(name, answers, gold, watch_list.taxonomy, seed=config.seed)
-                card.add_worth(models, kind, scored[kind])
+                add_worth(models, kind, scored[kind])
                 log_summary([scored[kind]])
                 base, calibrations[kind] = predictor.manifest.base, predictor.manifest.calibration
                 tags = version_tags(scored[kind], kind=kind, base=base, run_id=run.info.run_id, gold_sha256=digest)
@@ -173,7 +175,7 @@ def _facts(
 
 def _log_evaluation(scored: Mapping[str, Scored], decision: Decision) -> None:
     models = list(scored.values())
-    with tracking.stage("evaluation"):
+    with runs.stage("evaluation"):
         mlflow.set_tag("champion", f"version {decision.champion}")
         for one in models:
             log_metrics(one)

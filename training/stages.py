@@ -11,7 +11,7 @@ import numpy as np
 
 from inference.calibration import Calibration
 from inference.lexicon import Matcher
-from training import export, tracking
+from training import export
 from training.batches import build_dataset, predict_logits
 from training.calibrate import calibrate, shift_to_feed
 from training.config import Config
@@ -20,6 +20,7 @@ from training.expert import topic_expert
 from training.finetune import finetune
 from training.pretrained import FOLDER as TRANSFORMERS
 from training.pretrained import save_pretrained
+from training.progress import MetricsCallback
 from training.tfidf import fit_tfidf
 from training.topics import WatchList
 from training.weak_stage import Labelled
@@ -117,7 +118,7 @@ def encoder_stage(
         labels=data.labels(data.train),
         config=config,
         work=space.folder,
-        callbacks=[tracking.MetricsCallback()],
+        callbacks=[MetricsCallback()],
         resume=space.resumed,
     )
     model = tuned.model.cpu()

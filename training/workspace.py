@@ -6,14 +6,12 @@ checkpoints. A kill leaves half-made folders beside the model folders at most; t
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,27 +98,6 @@ def open_workspace(models: Path, facts: Mapping[str, str], *, resume: bool) -> W
     token = uuid.uuid4().hex
     write_json(folder / _FILE, {"token": token, "facts": dict(facts)})
     return Workspace(folder, token, resumed=False)
-
-
-@contextmanager
-def only_training(models: Path) -> Iterator[None]:
-    """Hold the models folder; the system lets go of it when the process ends, however it ends.
-
-    Raises:
-        ConfigError: where another training holds it.
-    """
-    models.mkdir(parents=True, exist_ok=True)
-    handle = os.open(models, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ConfigError(
-            f"{models}: another training is writing into it; wait for its end, or set output.models to another folder"
-        ) from None
-    else:
-        yield
-    finally:
-        os.close(handle)
 
 
 def is_made_by(folder: Path, run_id: str) -> bool:
