@@ -21,7 +21,7 @@ def validation_losses(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[fl
     runs = mlflow.search_runs(experiment_names=["rasd"], output_format="list")
     assert {r.info.status for r in runs} == {"FINISHED"}
     (run,) = [r for r in runs if str(r.info.run_name).startswith("encoder")]
-    return [m.value for m in MlflowClient().get_metric_history(run.info.run_id, "training/eval_loss")]
+    return [m.value for m in MlflowClient().get_metric_history(run.info.run_id, "training/validation_loss")]
 
 
 def test_two_processes_give_what_one_gives_within_noise(
