@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test test-browser dashboard lint clean
+.PHONY: train test test-browser test-postgres dashboard lint clean
 
 train: $(READY)
 	$(BIN)/rasd train
@@ -15,6 +15,10 @@ test: $(READY)
 # Needs Chromium: apt-get install chromium chromium-driver. RASD_SCREENSHOTS=FOLDER keeps the screenshots there.
 test-browser: $(READY)
 	$(BIN)/python -m pytest -m browser -rs
+
+# Needs PostgreSQL: apt-get install postgresql.
+test-postgres: $(READY)
+	$(BIN)/python -m pytest -m postgres -rs
 
 dashboard: $(READY)
 	$(BIN)/rasd dashboard

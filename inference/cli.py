@@ -57,12 +57,13 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument("second", metavar="B", help="another run's id")
     compare.add_argument("--model", metavar="M", help="only this one, such as encoder")
     for reader in (models, compare):
-        reader.add_argument("--config", metavar="F")
-        reader.add_argument("--set", action="append", default=[], metavar="K=V")
         reader.add_argument("--json", action="store_true")
     encoders = commands.add_parser("encoders", help="which encoders are available here, and how to get the others")
     encoders.add_argument("--json", action="store_true")
     dashboard = commands.add_parser("dashboard", help="the MLflow UI on this project's store")
+    for reader in (models, compare, dashboard):
+        reader.add_argument("--config", metavar="F")
+        reader.add_argument("--set", action="append", default=[], metavar="K=V")
     serve = commands.add_parser("serve", help="REST through MLflow's scoring server")
     serve.add_argument("--model", default="models:/rasd@champion", metavar="URI")
     for server, port in ((dashboard, 5000), (serve, 5001)):

@@ -19,12 +19,13 @@ import numpy.typing as npt
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
+from inference.encoder_text import CLEAN, encoder_view
 from inference.engine import Scores, Span, word_spans
 from inference.errors import ModelFolderError, RasdError
 from inference.folder import Manifest
 from inference.lexicon import ABSTAIN, LexicalFunction, Matcher, tokenise
 from inference.processor import adds_int8_exactly, usable_cores
-from inference.text import View, clean_view
+from inference.text import View
 
 _CHUNK = 4000
 _LONGEST_WORD = 100
@@ -74,6 +75,7 @@ class EncoderEngine:
         self._topics = len(manifest.taxonomy)
         self._prefix = str(manifest.engine["prefix"])
         self._window = int(manifest.engine["max_tokens"])
+        self._text = str(manifest.engine.get("text", CLEAN))
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # tokenizers raises plain Exception
@@ -123,7 +125,7 @@ class EncoderEngine:
         return [self._merge(r, [next(ready) for _ in r.starts]) for r in read]
 
     def _read(self, text: str) -> _Read:
-        view = clean_view(text)
+        view = encoder_view(self._text, text)
         ids, places = self._tokenise(view)
         step = max(self._room * 3 // 4, 1)
         starts = [0] if len(ids) <= self._room else list(range(0, len(ids) - self._room + step, step))

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -100,13 +100,14 @@ def write_folder(target: str | Path, manifest: Manifest, fill: Callable[[Path], 
             with path.open("rb+") as handle:
                 os.fsync(handle.fileno())
         work.chmod(0o755)
-        _swap(work, target)
+        swap_in(work, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
 
 
-def _swap(work: Path, target: Path) -> None:
+def swap_in(work: Path, target: Path) -> None:
+    """Give a finished folder its name; one that stands there goes when the new one is in place."""
     if not target.exists():
         work.rename(target)
         return
@@ -118,6 +119,41 @@ def _swap(work: Path, target: Path) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def amend_folder(target: str | Path, *, texts: Mapping[str, str], training: Mapping[str, Any]) -> Path:
+    """Replace texts of a model folder, such as its card; it is the whole old one or the whole new one at any moment.
+
+    Args:
+        target: the model folder.
+        texts: file name to what it shall hold.
+        training: what the manifest says of the training beside what it said before.
+
+    Raises:
+        ModelFolderError: where the folder is not whole.
+    """
+    target = Path(target)
+    manifest = read_manifest(target)
+
+    def fill(folder: Path) -> None:
+        for name in manifest.files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if name not in texts:
+                link_or_copy(str(target / name), str(folder / name))
+        for name, text in texts.items():
+            (folder / name).write_text(text, "utf-8")
+
+    return write_folder(target, replace(manifest, training={**manifest.training, **training}), fill)
+
+
+def link_or_copy(source: str, target: str) -> str:
+    """Give a file of a model folder a second name, or copy it where the file system has no second names."""
+    # Model folders are replaced as a whole and never written into, so a second name is as good as a copy.
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
 
 
 def read_manifest(folder: str | Path, *, check_files: bool = True) -> Manifest:

@@ -1,6 +1,7 @@
 """The real MLflow UI in a real headless Chromium, on the store that a real training left.
 
 Run it with ``make test-browser``; the screenshots lie in the folder that it prints, or in ``RASD_SCREENSHOTS``.
+``RASD_PROJECT`` names the folder of a project that was trained for real, to be looked at instead of a tiny one.
 """
 
 from __future__ import annotations
@@ -53,29 +54,39 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(trained: Path) -> dict[str, Any]:
+def project(request: pytest.FixtureRequest) -> Path:
+    real = os.environ.get("RASD_PROJECT")
+    return Path(real).resolve() if real else Path(request.getfixturevalue("trained"))
+
+
+@pytest.fixture(scope="module")
+def run(project: Path) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(trained)
+        patch.chdir(project)
         use_store()
         runs = mlflow.search_runs(experiment_names=["rasd"], output_format="list")
         parent = next(r for r in runs if "mlflow.parentRunId" not in r.data.tags)
-        encoder = next(r for r in runs if r.info.run_name.startswith("encoder"))
+        own = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+        encoder = next(r for r in own if r.info.run_name.startswith("encoder"))
+        gold = parent.data.tags["data.evaluation.rows"]
         return {
             "store": store_uri(),
             "experiment": parent.info.experiment_id,
             "id": parent.info.run_id,
+            "name": parent.info.run_name,
             "encoder": encoder,
+            "all": f"{gold} of {gold} paragraphs",
         }
 
 
 @pytest.fixture(scope="module")
-def dashboard(trained: Path, run: dict[str, Any]) -> Iterator[str]:
+def dashboard(project: Path, run: dict[str, Any]) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "inference.cli", "dashboard", "--port", str(port)]
     environment = {**os.environ, "PYTHONPATH": str(tiny.ROOT)}
-    server = subprocess.Popen(command, cwd=trained, env=environment, start_new_session=True)
+    server = subprocess.Popen(command, cwd=project, env=environment, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     try:
         _until_up(address, server)
@@ -133,7 +144,7 @@ def test_the_list_of_runs_shows_the_training_and_its_stages(
     browser: Any, dashboard: str, run: dict[str, Any], screenshots: Path
 ) -> None:
     browser.get(f"{dashboard}/#/experiments/{run['experiment']}/runs")
-    shows(browser, "train tiny-bert")
+    shows(browser, run["name"])
     _close_assistant(browser)
     _expand(browser)
     shows(browser, "weak labels", "TF-IDF", "encoder", "evaluation")
@@ -174,7 +185,7 @@ def test_a_metric_is_drawn(browser: Any, dashboard: str, run: dict[str, Any], sc
 
     encoder = run["encoder"].info.run_id
     browser.get(f"{dashboard}/#/experiments/{run['experiment']}/runs/{encoder}/model-metrics")
-    shows(browser, "training/eval_loss")
+    shows(browser, "training/validation_loss")
     _close_assistant(browser)
     browser.save_screenshot(str(screenshots / "metrics.png"))
     end = time.monotonic() + 30
@@ -199,44 +210,90 @@ def test_the_report_opens_in_the_artifact_viewer(
         time.sleep(0.3)
     browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
     try:
-        shows(browser, "Paragraphs of gold", "4 of 4 paragraphs")
+        shows(browser, "Paragraphs of gold", run["all"])
     finally:
         browser.switch_to.default_content()
     browser.save_screenshot(str(screenshots / "report_in_mlflow.png"))
 
 
 @pytest.fixture
-def report(browser: Any, run: dict[str, Any], here: Path) -> str:
+def report(run: dict[str, Any], project: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(project)
     use_store()
     return f"file://{mlflow.artifacts.download_artifacts(run_id=run['id'], artifact_path='report.html')}"
 
 
-def test_the_report_opens_from_disk_and_filters_by_keyboard(browser: Any, report: str, screenshots: Path) -> None:
+def test_the_report_opens_from_disk_and_filters_by_keyboard(
+    browser: Any, report: str, run: dict[str, Any], screenshots: Path
+) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
     browser.set_window_size(1200, 1000)
     browser.get(report)
-    shows(browser, "4 of 4 paragraphs")
+    shows(browser, run["all"])
     browser.save_screenshot(str(screenshots / "report_top.png"))
+    everything = browser.find_element(By.ID, "count").text
     browser.find_element(By.ID, "topic").send_keys("Peace")
-    shows(browser, "1 of 4 paragraphs")
-    browser.find_element(By.ID, "topic").send_keys(Keys.HOME)
+    shows(browser, "Peace talks")
+    assert browser.find_element(By.ID, "count").text != everything
+    # From the last field, Tab reaches the button, and Enter resets.
+    browser.find_element(By.ID, "query").send_keys(Keys.TAB)
+    focused = browser.switch_to.active_element
+    assert focused.text == "Reset the filters"
+    assert focused.value_of_css_property("outline-style") == "solid"
+    focused.send_keys(Keys.ENTER)
     browser.execute_script("document.getElementById('browser').scrollIntoView()")
-    shows(browser, "4 of 4 paragraphs")
+    shows(browser, run["all"])
     browser.save_screenshot(str(screenshots / "report_paragraphs.png"))
     texts = browser.find_elements(By.CSS_SELECTOR, "article p.text")
     assert {t.value_of_css_property("direction") for t in texts} == {"rtl"}
     assert [entry for entry in browser.get_log("browser") if "report.html" in entry["message"]] == []
 
 
-def test_the_report_fits_a_phone(browser: Any, report: str, screenshots: Path) -> None:
+def test_the_report_fetches_nothing(browser: Any, report: str, run: dict[str, Any]) -> None:
+    browser.get(report)
+    shows(browser, run["all"])
+    fetched = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert [name for name in fetched if not name.startswith("data:")] == []
+
+
+def test_a_screen_reader_finds_landmarks_and_a_name_for_everything_that_can_be_used(
+    browser: Any, report: str, run: dict[str, Any]
+) -> None:
+    browser.get(report)
+    shows(browser, run["all"])
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    named = [(n["role"]["value"], n.get("name", {}).get("value", "")) for n in nodes if not n.get("ignored")]
+    roles = {role for role, _ in named}
+    assert {"banner", "navigation", "main", "form", "status", "article", "searchbox", "combobox"} <= roles
+    useful = ("combobox", "searchbox", "button", "link", "form", "navigation", "region", "image", "article")
+    assert [role for role, name in named if role in useful and not name.strip()] == []
+
+
+def test_a_hostile_paragraph_is_shown_and_never_run(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+
+    from tests import test_report
+
+    file = tmp_path / "report.html"
+    file.write_text(test_report.report(test_report.HOSTILE), "utf-8", "replace")
+    browser.get(f"file://{file}")
+    shows(browser, "2 of 2 paragraphs")
+    text = browser.find_element(By.CSS_SELECTOR, "article p.text").get_attribute("textContent")
+    assert "</script><script>alert('س')</script><img src=x onerror=alert(1)>" in text
+    assert browser.find_elements(By.CSS_SELECTOR, "article script, article img") == []
+    # Nothing of it ran: an alert would stand in the way of this.
+    assert browser.title == "run"
+
+
+def test_the_report_fits_a_phone(browser: Any, report: str, run: dict[str, Any], screenshots: Path) -> None:
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
     )
     try:
         browser.get(report)
-        shows(browser, "4 of 4 paragraphs")
+        shows(browser, run["all"])
         browser.save_screenshot(str(screenshots / "report_phone_top.png"))
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
         browser.execute_script("document.getElementById('browser').scrollIntoView()")
@@ -246,6 +303,8 @@ def test_the_report_fits_a_phone(browser: Any, report: str, screenshots: Path) -
 
 
 def test_the_registry_shows_the_champion(browser: Any, dashboard: str, screenshots: Path) -> None:
+    browser.set_window_size(1400, 1000)
     browser.get(f"{dashboard}/#/models/rasd")
     shows(browser, "champion")
+    _close_assistant(browser)
     browser.save_screenshot(str(screenshots / "registry.png"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from inference.cli import main
 from inference.errors import EncoderUnavailableError
 from tests import tiny
 from training.embedded import load_embedded
@@ -47,6 +49,41 @@ def test_a_tokenizer_that_strips_the_hamza_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(EncoderUnavailableError, match="do_lower_case"):
         load_encoder(str(folder))
+
+
+def test_a_vocabulary_without_an_arabic_letter_is_refused(tmp_path: Path) -> None:
+    folder = tiny.bert_folder(tmp_path / "bert")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary["[unused]"] = vocabulary.pop("ض")
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False), "utf-8")
+    with pytest.raises(EncoderUnavailableError, match="does not know ض"):
+        load_encoder(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("bert-base-arabertv02", "arabert"), ("bert-base-arabertv02-twitter", "arabert"), ("x", "clean")]
+)
+def test_only_arabert_v02_reads_text_as_araberts_preprocessing_gives_it(tmp_path: Path, name: str, text: str) -> None:
+    assert load_encoder(str(tiny.bert_folder(tmp_path / name))).text == text
+
+
+@pytest.mark.parametrize("name", ["bert-base-arabertv2", "bert-base-arabert", "bert-large-arabertv2"])
+def test_an_arabert_that_wants_segmented_words_is_refused_and_its_sister_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(EncoderUnavailableError, match=r"--set encoder\.name=arabert"):
+        load_encoder(str(tiny.bert_folder(tmp_path / name)))
+
+
+def test_the_list_of_encoders_tells_size_licence_and_how_to_get_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encoders", "--json"]) == 0
+    rows = {r["name"]: r for r in json.loads(capsys.readouterr().out)}
+    assert set(rows) == {"embedded", "arabert", "arabert-twitter", "camelbert-msa", "marbertv2"}
+    assert rows["embedded"]["available"] is True
+    assert rows["embedded"]["how_to_get"] == ""
+    assert rows["marbertv2"]["how_to_get"] == "hf download UBC-NLP/MARBERTv2 --local-dir MARBERTv2"
+    assert all(r["megabytes"] > 0 and r["licence"] for r in rows.values())
+    assert main(["encoders"]) == 0
+    assert "hf download aubmindlab/bert-base-arabertv02 --local-dir bert-base-arabertv02\n" in capsys.readouterr().out
 
 
 def test_an_encoder_that_is_not_here_says_how_to_get_it() -> None:

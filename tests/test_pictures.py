@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from inference.taxonomy import Taxonomy, Topic
-from training import pictures
+from training import function_pictures, pictures
 from training.bootstrap import Interval
 
 TAXONOMY = Taxonomy(
@@ -27,10 +27,10 @@ DRAWN: dict[str, Callable[[], bytes]] = {
     "confusion": lambda: pictures.stance_confusion(TAXONOMY, gold=GOLD, present=SAID > 0.5, stance=np.maximum(GOLD, 0)),
     "precision and recall": lambda: pictures.precision_recall(TAXONOMY, gold=GOLD >= 0, models={"encoder": SAID}),
     "reliability": lambda: pictures.reliability(TAXONOMY, gold=GOLD >= 0, before=SAID, after=SAID**2),
-    "coverage": lambda: pictures.function_coverage(
+    "coverage": lambda: function_pictures.function_coverage(
         ["a", "b"], coverage=np.array([0.1, 0.4]), estimated=np.array([0.8, 0.6]), gold=[None, 0.5]
     ),
-    "conflicts": lambda: pictures.function_conflicts(["a", "b", "c"], votes=VOTES, groups=["x", "x", "y"]),
+    "conflicts": lambda: function_pictures.function_conflicts(["a", "b", "c"], votes=VOTES, groups=["x", "x", "y"]),
     "token lengths": lambda: pictures.token_lengths(np.array([5, 30, 60]), window=64),
     "models": lambda: pictures.model_comparison({"encoder (AraBERT)": {"m": Interval(0.6, 0.5, 0.7)}}, {"m": "joint"}),
     "learning curve": lambda: pictures.learning_curve(
@@ -55,7 +55,7 @@ def test_pictures_of_nothing_are_drawn_too() -> None:
     nothing = np.empty((0, 3), dtype=np.int8)
     assert pictures.learning_curve([])
     assert pictures.token_lengths(np.empty(0, dtype=np.int64), window=64)
-    assert pictures.function_conflicts(["a", "b", "c"], votes=nothing, groups=["x", "x", "x"])
+    assert function_pictures.function_conflicts(["a", "b", "c"], votes=nothing, groups=["x", "x", "x"])
     absent = np.zeros((3, 2), dtype=bool)
     assert pictures.precision_recall(TAXONOMY, gold=absent, models={"encoder": SAID[:3]})
 
@@ -95,10 +95,8 @@ def test_the_font_of_the_pictures_has_arabic() -> None:
 
 
 def test_two_functions_conflict_where_both_vote_and_otherwise() -> None:
-    rate = pictures.conflict_rates(VOTES, ["x", "x", "y"])
-    assert rate[0, 1] == pytest.approx(1 / 3)
-    assert np.isnan(rate[0, 2])
-    assert np.isnan(rate[0, 0])
+    counts = function_pictures.conflict_counts(VOTES, ["x", "x", "y"])
+    assert counts.tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
 
 
 def test_a_perfect_ranking_has_an_average_precision_of_one() -> None:

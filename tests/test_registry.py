@@ -12,6 +12,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+import yaml
 from mlflow.tracking import MlflowClient
 
 from inference import Predictor, RasdError, predict
@@ -20,8 +21,8 @@ from inference.gold import GoldRecord
 from inference.predictor import resolve_model
 from inference.taxonomy import STANCES, Taxonomy, Topic
 from tests import tiny
-from training import registry, tracking
-from training.config import Config, OutputConfig
+from training import champion, registry, runs, tracking
+from training.config import Config, load_config
 from training.contest import Decision, best_of, contend
 from training.evaluation import Scored, score_model, score_weak
 from training.store import use_store
@@ -118,7 +119,7 @@ def test_a_champion_of_another_watch_list_gives_way(project: Path, taxonomy: Tax
 
 def test_a_training_that_overwrites_the_folders_leaves_the_champion_as_it_was(project: Path) -> None:
     before = predict(tiny.TALKS, model="champion")
-    registry.keep_champion(project / "models")
+    champion.keep(project / "models")
     for kind in ("encoder", "tfidf"):
         shutil.rmtree(project / "models" / kind)
     assert resolve_model("champion").parent == Path("models/champions")
@@ -181,7 +182,8 @@ def test_the_list_names_every_version_with_its_alias_and_worth(
 
 def test_a_version_carries_signature_input_example_and_card(project: Path) -> None:
     version = MlflowClient().get_model_version("rasd", "1")
-    assert version.description.startswith("# Rasd")
+    assert version.description.startswith("Reads a paragraph of Arabic news")
+    assert "@champion" in MlflowClient().get_registered_model("rasd").description
     model = mlflow.models.get_model_info("models:/rasd/1")
     assert model.signature is not None
     assert model.saved_input_example_info is not None
@@ -192,6 +194,14 @@ def test_a_champion_file_that_leaves_the_folder_is_refused(project: Path) -> Non
     (project / "models" / "champion.json").write_text(json.dumps(data), "utf-8")
     with pytest.raises(RasdError, match="no model of this folder"):
         resolve_model("champion")
+
+
+def test_a_server_that_does_not_answer_is_named_at_once(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert main(["models"]) == 2
+    assert "http://127.0.0.1:9: the MLflow server does not answer" in capsys.readouterr().err
 
 
 def status(run_id: str) -> str:
@@ -206,19 +216,16 @@ def left_running(host: str, process: str) -> str:
     return str(run.info.run_id)
 
 
-OWN = OutputConfig(experiment="own")
-
-
 def test_a_run_whose_process_is_gone_is_marked_killed(project: Path) -> None:
     gone = left_running(socket.gethostname(), f"{os.getpid()} 1")
-    assert tracking.mark_killed(OWN) == [gone]
+    assert runs.mark_killed() == [gone]
     assert status(gone) == "KILLED"
 
 
 def test_a_run_that_lives_or_is_another_machines_is_left_alone(project: Path) -> None:
     elsewhere = left_running("another-host", "1 1")
-    with tracking.stage("here") as run:
-        assert tracking.mark_killed(OWN) == []
+    with runs.stage("here") as run:
+        assert runs.mark_killed() == []
         assert status(run.info.run_id) == "RUNNING"
     assert status(elsewhere) == "RUNNING"
 
@@ -227,35 +234,45 @@ def test_a_run_that_lives_or_is_another_machines_is_left_alone(project: Path) ->
     ("raised", "ended"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED"), (SystemExit, "FAILED")]
 )
 def test_a_run_ends_as_what_stopped_it(project: Path, raised: type[BaseException], ended: str) -> None:
-    with pytest.raises(raised), tracking.stage("outer") as outer, tracking.stage("inner") as inner:
-        raise raised
+    with pytest.raises(raised), runs.stage("outer") as outer, runs.stage("inner") as inner:
+        raise raised("the disk is full")
     assert [status(r.info.run_id) for r in (outer, inner)] == [ended, ended]
+    reason = MlflowClient().get_run(outer.info.run_id).data.tags["failure"]
+    assert reason == ("interrupted" if ended == "KILLED" else f"{raised.__name__}: the disk is full")
 
 
-def interrupted_run(file: Path, *, resume: bool) -> tuple[str, str]:
+def test_a_run_that_failed_holds_where(project: Path) -> None:
+    with pytest.raises(ZeroDivisionError), runs.stage("outer") as run:
+        1 / 0  # noqa: B018
+    trace = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/failure.txt")
+    assert "ZeroDivisionError" in trace
+    assert "test_registry.py" in trace
+
+
+def test_values_too_long_for_a_parameter_stay_apart() -> None:
+    one, other = (tracking.flat({"a": {"b": [*("x" * 1000), last]}})["a.b"] for last in "yz")
+    assert one != other
+    assert len(one) <= 6000
+    assert "config.yaml" in one
+
+
+def interrupted_run(token: str) -> tuple[str, str]:
     """Start a training that is interrupted in its first stage; give the ids of both runs."""
     ids = []
     with (
         contextlib.suppress(KeyboardInterrupt),
-        tracking.training_run(Config(), name="train", resume=file if resume else None) as run,
-        tracking.stage("weak labels") as child,
+        runs.training_run(Config(), name="train", token=token) as run,
+        runs.stage("weak labels") as child,
     ):
-        file.write_text(run.info.run_id, "utf-8")
         ids = [run.info.run_id, child.info.run_id]
         raise KeyboardInterrupt
     return ids[0], ids[1]
 
 
-def test_resuming_goes_on_with_the_same_run_and_its_stages(project: Path, tmp_path: Path) -> None:
-    first = interrupted_run(tmp_path / "run", resume=False)
-    assert interrupted_run(tmp_path / "run", resume=True) == first
-    assert interrupted_run(tmp_path / "run", resume=False) != first
-
-
-def test_resuming_with_another_configuration_is_another_run(project: Path, tmp_path: Path) -> None:
-    first, _ = interrupted_run(tmp_path / "run", resume=False)
-    with tracking.training_run(Config(seed=7), name="train", resume=tmp_path / "run") as second:
-        assert second.info.run_id != first
+def test_a_training_goes_on_with_its_own_run_and_its_stages(project: Path) -> None:
+    first = interrupted_run("one")
+    assert interrupted_run("one") == first
+    assert interrupted_run("another") != first
 
 
 def test_the_training_logged_its_data_its_encoder_and_its_files(project: Path) -> None:
@@ -265,7 +282,12 @@ def test_the_training_logged_its_data_its_encoder_and_its_files(project: Path) -
     assert len(tags["data.evaluation.sha256"]) == 64
     assert tags["data.evaluation.rows"] == "4"
     assert (tags["encoder.asked_for"], "tiny-bert" in tags["encoder.used"]) == ("tiny-bert", True)
-    assert parent.inputs.dataset_inputs[0].dataset.name == "gold"
+    dataset = parent.inputs.dataset_inputs[0].dataset
+    assert (dataset.name, json.loads(dataset.profile)) == ("gold", {"num_rows": 4})
+    assert dataset.digest == tags["data.evaluation.sha256"][:32]
+    assert parent.data.params["corpus.sources"] == '["seeds/paragraphs"]'
+    config = mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/config.yaml")
+    assert Config.model_validate(yaml.safe_load(config)) == load_config("tiny.yaml")
     client = MlflowClient()
     assert {"pictures", "predictions", "report.html"} <= {f.path for f in client.list_artifacts(parent.info.run_id)}
     pictures = {Path(f.path).stem for f in client.list_artifacts(parent.info.run_id, "pictures")}

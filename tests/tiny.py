@@ -126,7 +126,7 @@ def project(folder: Path, rows: int = 48) -> Path:
     (folder / "tiny.yaml").write_text(
         "corpus: {sources: [seeds/paragraphs]}\n"
         "encoder: {name: tiny-bert, max_tokens: 48}\n"
-        "training: {epochs: 1, batch_size: 8, freeze_layers: 1, precision: bf16}\n",
+        "training: {epochs: 3, batch_size: 8, freeze_layers: 1, precision: bf16, checkpoint_minutes: 0}\n",
         "utf-8",
     )
     return folder

@@ -12,8 +12,8 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from inference.encoder_text import encoder_view
 from inference.lexicon import ABSTAIN, Matcher
-from inference.text import clean
 from training.encoders import Encoder
 from training.model import JointModel
 from training.weak import WeakLabels
@@ -44,7 +44,7 @@ class Collator:
 def tokenise_texts(encoder: Encoder, texts: Sequence[str], *, max_tokens: int) -> list[list[int]]:
     """Give the token ids of texts, cut to the window; serving reads longer ones in several windows instead."""
     encoder.tokenizer.enable_truncation(max_tokens)
-    encoded = encoder.tokenizer.encode_batch([encoder.prefix + clean(t) for t in texts])
+    encoded = encoder.tokenizer.encode_batch([encoder.prefix + encoder_view(encoder.text, t).text for t in texts])
     encoder.tokenizer.no_truncation()
     return [e.ids for e in encoded]
 

@@ -1,4 +1,4 @@
-"""The model card that lies in every model folder."""
+"""The model cards: one in every model folder, and one beside the weights in transformers' own format."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Any
 
 from inference.folder import Manifest
 
-_LICENCES = {"encoder": "MIT for the heads and fine-tuning; the base encoder keeps its own licence"}
+FILE = "README.md"
 
 
-def model_card(manifest: Manifest) -> str:
+def model_card(manifest: Manifest, *, use: str = "") -> str:
     """Write the card.
 
     Args:
-        manifest: the model's manifest.
+        manifest: the model's manifest; ``training`` holds metrics and intervals where it was scored.
+        use: a section on how the weights are loaded.
     """
     topics = "\n".join(f"- `{t.id}`: {t.name_en} ({t.name_ar})" for t in manifest.taxonomy.topics)
     return f"""---
 language: ar
-license: mit
+license: {"other" if manifest.kind == "encoder" else "mit"}
 tags: [arabic, topic-classification, stance-detection, weak-supervision]
 ---
 # {manifest.name}
@@ -29,29 +30,50 @@ neutral) it takes towards each.
 
 - Kind: {manifest.kind}
 - Base: **{manifest.base}**
-- Licence: {_LICENCES.get(manifest.kind, "MIT")}
-
+- Licence: {_licence(manifest)}
+- Training run: `{manifest.training.get("run_id", "unknown")}`
+{use}
 ## Topics
 {topics}
 
-## Training data
-Weak labels (labelling functions and a label model) over paragraphs that were invented for the purpose; no paragraph
-was labelled by hand. sha256 of the corpus: `{manifest.data_sha256}`.
+## Training data and labels
+Weak labels: labelling functions (words and phrases of the watch list) vote, a label model weighs the votes, and the
+probabilities that it gives are learned from. No training paragraph was labelled by hand. sha256 of the corpus:
+`{manifest.data_sha256}`.
 
 ## Metrics on gold
-{_metrics(manifest.training.get("metrics"))}
+{_metrics(manifest.training.get("metrics"), manifest.training.get("intervals") or {})}
 
 ## Limits
 Modern Standard Arabic news. Dialect, tweets and other languages were not trained on. A stance is the attitude of the
-paragraph's principal voice, not the newspaper's. Probabilities are calibrated on weak labels, not on people's.
+paragraph's principal voice, not the newspaper's. Probabilities are calibrated on weak labels, not on people's. Where
+gold is invented text, as the gold in Rasd's seeds is, the metrics flatter; score the model on your own paragraphs
+with `rasd evaluate`.
 """
 
 
-def _metrics(metrics: Mapping[str, Any] | None) -> str:
+def body(card: str) -> str:
+    """Give a card without the YAML at its head, which is for a hub, and without its first heading, the name."""
+    parts = card.split("---\n", 2)
+    text = parts[2].lstrip() if len(parts) == 3 and not parts[0] else card
+    return text.partition("\n")[2].lstrip() if text.startswith("# ") else text
+
+
+def _licence(manifest: Manifest) -> str:
+    if manifest.kind != "encoder":
+        return "MIT"
+    own = manifest.engine.get("licence", "see its model card")
+    return f"MIT for the heads and the fine-tuning; the base encoder keeps its own: {own}"
+
+
+def _metrics(metrics: Mapping[str, Any] | None, intervals: Mapping[str, Any]) -> str:
     if not metrics:
         return "See the training run in MLflow."
-    rows = ["| metric | value |", "|---|---|"]
-    for part in ("topics", "stance", "joint"):
-        rows.append(f"| {part} macro-F1 | {metrics[part]['macro_f1']:.3f} |")
-    rows += [f"| {topic} F1 | {m['f1']:.3f} |" for topic, m in metrics["topics"]["per_topic"].items()]
-    return "\n".join([*rows, "", f"n = {metrics['n']} paragraphs."])
+    values = {f"{part}.macro_f1": float(metrics[part]["macro_f1"]) for part in ("topics", "stance", "joint")}
+    values |= {f"{topic}.f1": float(m["f1"]) for topic, m in metrics["topics"]["per_topic"].items()}
+    rows = ["| metric | value | 95 % interval |", "|---|---|---|"]
+    for name, value in values.items():
+        low, high = intervals.get(name, (None, None))
+        told = "" if low is None else f"{low:.3f} to {high:.3f}"
+        rows.append(f"| {name} | {value:.3f} | {told} |")
+    return "\n".join([*rows, "", f"n = {metrics['n']} paragraphs; bootstrap over paragraphs."])

@@ -53,8 +53,12 @@ def _config(options: argparse.Namespace) -> Config:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from training.pipeline import train
+    from training import processes
+    from training.pipeline import take_part, train
 
+    if not processes.is_first():
+        take_part(_config(options))
+        return 0
     # An ended run must say so: what `kill` asks for is an interruption as Ctrl-C is.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A log file has no width of its own, and a table cut to 80 columns loses its figures.
@@ -70,9 +74,11 @@ def _output(options: argparse.Namespace) -> OutputConfig:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from training import registry
+    from training import registry, runs
 
-    models = Path(_output(options).models)
+    output = _output(options)
+    runs.mark_killed()
+    models = Path(output.models)
     if options.action == "promote":
         if options.version is None:
             raise InputError("say which version: rasd models promote VERSION; `rasd models` lists them")
@@ -102,9 +108,11 @@ def _list_models(found: Sequence[Version], *, as_json: bool) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    from training import runs
     from training.compare import compare_runs, show
 
     _output(options)
+    runs.mark_killed()
     found = compare_runs(options.first, options.second, model=options.model)
     if options.json:
         print(json.dumps([c.to_json() for c in found], ensure_ascii=False))
@@ -128,48 +136,61 @@ def _label(options: argparse.Namespace) -> int:
 
 
 def _encoders(options: argparse.Namespace) -> int:
-    from training.encoders import KNOWN, is_available
+    from training.encoders import KNOWN, how_to_get, is_available
 
     rows = [
         {
             "name": k.name,
             "source": k.hub_id,
             "parameters_m": k.parameters,
+            "megabytes": k.megabytes,
             "licence": k.licence,
             "note": k.note,
             "available": is_available(k),
+            "how_to_get": how_to_get(k),
         }
         for k in KNOWN
     ]
     if options.json:
         print(json.dumps(rows, ensure_ascii=False))
         return 0
-    table = Table("encoder.name", "from", "M parameters", "licence", "here?", "for")
+    table = Table("encoder.name", "M parameters", "MB", "licence of the weights", "here?", "for")
     for k, row in zip(KNOWN, rows, strict=True):
-        table.add_row(k.name, k.hub_id, str(k.parameters), k.licence, "yes" if row["available"] else "no", k.note)
-    console = Console()
+        here = "yes" if row["available"] else "no"
+        table.add_row(k.name, str(k.parameters), str(k.megabytes), k.licence, here, k.note)
+    console = Console(width=None if sys.stdout.isatty() else _LOG_WIDTH)
     console.print(table)
-    console.print(
-        "To get one that is not here: `hf download NAME --local-dir FOLDER` on a machine with a network, copy the "
-        "folder, and train with --set encoder.name=FOLDER. Any BERT-like hub id or folder will do."
-    )
+    missing = [f"  {row['name']:<16}{row['how_to_get']}" for row in rows if row["how_to_get"]]
+    if missing:
+        # Not through rich: a line that is to be copied must not be broken.
+        print("\n".join(["To get those that are not here, where there is a network:", *missing]))
+    print("Without a network copy the folder here and train with --set encoder.name=FOLDER.")
+    print("Any other BERT-like encoder will do, by its hub id or folder.")
     return 0
 
 
-def _mlflow(*arguments: str) -> int:
+def _mlflow(*arguments: str, store: str | None = None) -> int:
     if importlib.util.find_spec("mlflow") is None:
         raise ConfigError("MLflow is not installed: pip install 'rasd[train]'")
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    environment["MLFLOW_TRACKING_URI"] = store_uri()
+    environment["MLFLOW_TRACKING_URI"] = store or store_uri()
     # MLflow starts uvicorn by name, which lies beside this Python where the environment is not activated.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     return subprocess.run([sys.executable, "-m", "mlflow", *arguments], env=environment, check=False).returncode
 
 
 def _dashboard(options: argparse.Namespace) -> int:
-    store = store_uri()
-    print(f"Dashboard on {store}: http://{options.host}:{options.port}", flush=True)
-    return _mlflow("ui", "--backend-store-uri", store, "--host", options.host, "--port", str(options.port))
+    from training import runs
+
+    output = _output(options)
+    store, experiment = store_uri(output), runs.open_store(output)
+    for run_id in runs.mark_killed():
+        print(f"Run {run_id} was killed; marked so")
+    if store.startswith(("http://", "https://")):
+        print(f"The store is a server, with a dashboard of its own: {store}/#/experiments/{experiment}")
+        return 0
+    print(f"Dashboard on {store}: http://{options.host}:{options.port}/#/experiments/{experiment}", flush=True)
+    return _mlflow("ui", "--backend-store-uri", store, "--host", options.host, "--port", str(options.port), store=store)
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -77,6 +77,10 @@ class TrainingConfig(Section):
     expert_share: float = Field(1.0, ge=0)
     validation: float = Field(0.1, gt=0, lt=0.5)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    patience: int = Field(2, ge=1)
+    checkpoint_minutes: float = Field(2, ge=0)
+    frozen_cache_gb: float = Field(4, ge=0)
+    gradient_checkpointing: bool = False
 
 
 class OutputConfig(Section):

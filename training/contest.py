@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import mlflow
+
 from inference.errors import RasdError
 from inference.gold import GoldRecord, gold_matrix
 from inference.predictor import Predictor
@@ -14,6 +16,7 @@ from inference.taxonomy import Taxonomy
 from training import registry
 from training.bootstrap import DECIDING, Difference, compare
 from training.evaluation import Scored, labels_of
+from training.store import store_lock
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,19 @@ def contend(
         taxonomy: the topics.
         seed: of the bootstrap.
     """
-    decision = _decide(version, scored, models=models, gold=gold, taxonomy=taxonomy, seed=seed)
-    if decision.promoted:
-        registry.crown(version, models=models, model=kind, folder=kind, run_id=run_id, metrics=scored.metrics)
-    else:
-        registry.challenge(version)
-        registry.follow(models)
+    # Of two trainings that end together the second contends with the first, and not both with the champion before.
+    with store_lock(mlflow.get_tracking_uri()):
+        present = registry.aliases().get(registry.CHAMPION)
+        decision = _decide(version, scored, present, models=models, gold=gold, taxonomy=taxonomy, seed=seed)
+        # A store behind a server has no lock: who took the title meanwhile is contended with too.
+        while decision.promoted and (now := registry.aliases().get(registry.CHAMPION)) != present:
+            present = now
+            decision = _decide(version, scored, present, models=models, gold=gold, taxonomy=taxonomy, seed=seed)
+        if decision.promoted:
+            registry.crown(version, models=models, model=kind, folder=kind, run_id=run_id, metrics=scored.metrics)
+        else:
+            registry.challenge(version)
+            registry.follow(models)
     return decision
 
 
@@ -106,9 +116,18 @@ def version_tags(scored: Scored, *, kind: str, base: str, run_id: str, gold_sha2
 
 
 def _decide(
-    version: str, scored: Scored, *, models: Path, gold: list[GoldRecord], taxonomy: Taxonomy, seed: int
+    version: str,
+    scored: Scored,
+    present: str | None,
+    *,
+    models: Path,
+    gold: list[GoldRecord],
+    taxonomy: Taxonomy,
+    seed: int,
 ) -> Decision:
-    present = registry.aliases().get(registry.CHAMPION)
+    if present == version:
+        # Crowned, then killed, and gone on with: it is judged as it was then, against the champion before it.
+        present = next(reversed(registry.history()), None)
     if present is None:
         return Decision(True, version, "the first champion")
     try:

@@ -23,7 +23,7 @@ from inference.lexicon import LexicalFunction
 from inference.taxonomy import Taxonomy
 from inference.weak import FILE as WEAK_FILE
 from training.card import model_card
-from training.encoders import Encoder
+from training.encoders import Encoder, licence_of
 from training.model import JointModel
 from training.quantise import MODEL_FILE, Precision, Validation, choose_precision, macro_scores
 from training.tfidf import TfidfModel
@@ -100,7 +100,13 @@ def export_encoder(
         data_sha256: digest of the corpus.
         validation: what int8 is checked on; where None, the model stays in fp32.
     """
-    engine = {"prefix": encoder.prefix, "max_tokens": max_tokens, "asked_for": encoder.name}
+    engine = {
+        "prefix": encoder.prefix,
+        "max_tokens": max_tokens,
+        "asked_for": encoder.name,
+        "text": encoder.text,
+        "licence": licence_of(encoder.name),
+    }
     manifest = Manifest(
         kind="encoder",
         name="Rasd encoder",
@@ -111,7 +117,9 @@ def export_encoder(
         training=training,
         data_sha256=data_sha256,
     )
-    with tempfile.TemporaryDirectory(prefix="rasd-export-") as name:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, where the next training finds what a kill leaves.
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as name:
         work = Path(name)
         _write_encoder(work, model, encoder, functions)
         precision = Precision("fp32", "no validation texts to check int8 on")

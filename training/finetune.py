@@ -2,60 +2,42 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from datasets import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from safetensors.torch import load_file
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments, set_seed
+from transformers.utils import SAFE_WEIGHTS_NAME
 
+from training import processes
 from training.batches import Collator, use_bf16
-from training.config import Config
+from training.checkpoints import Checkpoint, Checkpoints, newest
+from training.config import Config, TrainingConfig
 from training.encoders import Encoder
-from training.model import JointModel, joint_loss
+from training.frozen import ROW, StateCollator, States, keep_states
+from training.model import JointModel
 from training.probe import mean_features, probe_heads
+from training.sampling import EpochSampler
+from training.trainer import JointTrainer
 from training.weak import WeakLabels
 
-log = logging.getLogger(__name__)
-FloatArray = npt.NDArray[np.float64]
 
+@dataclass(frozen=True)
+class Tuned:
+    """What the fine-tuning gives.
 
-class JointTrainer(Trainer):
-    """The Trainer with the noise-aware loss, and a learning rate of its own for the heads."""
+    Args:
+        model: that of the best validation loss, in evaluation mode.
+        history: what the Trainer logged.
+    """
 
-    def __init__(self, *, config: Config, **rest: Any) -> None:
-        super().__init__(**rest)
-        self._config = config
-
-    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], **_: Any) -> torch.Tensor:
-        """Give the loss of a batch."""
-        output = model(inputs["input_ids"], inputs["attention_mask"], inputs["votes"])
-        return joint_loss(output, inputs["topics"], inputs["stance"], stance_weight=self._config.training.stance_weight)
-
-    def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> tuple[torch.Tensor, None, None]:
-        """Give the loss of a validation batch."""
-        inputs = self._prepare_inputs(inputs)
-        with torch.no_grad(), self.compute_loss_context_manager():
-            return self.compute_loss(model, inputs).detach(), None, None
-
-    def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
-        """Make AdamW with one rate for the encoder and one for the heads."""
-        t = self._config.training
-        encoder: list[torch.nn.Parameter] = []
-        heads: list[torch.nn.Parameter] = []
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                (encoder if name.startswith("encoder.") else heads).append(parameter)
-        groups = [
-            {"params": encoder, "lr": t.learning_rate, "weight_decay": t.weight_decay},
-            {"params": heads, "lr": t.head_learning_rate, "weight_decay": t.weight_decay},
-        ]
-        self.optimizer = torch.optim.AdamW(groups)
-        return self.optimizer
+    model: JointModel
+    history: list[dict[str, float]]
 
 
 def finetune(
@@ -68,8 +50,10 @@ def finetune(
     work: Path,
     callbacks: Sequence[TrainerCallback] = (),
     resume: bool = False,
-) -> JointModel:
+) -> Tuned:
     """Fine-tune and give the model of the best validation loss.
+
+    The processes that torchrun started beside this one must call :func:`follow`.
 
     Args:
         encoder: the pretrained encoder; it is changed.
@@ -83,29 +67,132 @@ def finetune(
     """
     t = config.training
     set_seed(config.seed)
+    parts = {"train": train, "validation": validation}
+    parts = {k: d if ROW in d.column_names else d.add_column(ROW, list(range(len(d)))) for k, d in parts.items()}
     votes = np.asarray(train["votes"][:], dtype=np.float64)
     model = JointModel(encoder.model, topics=labels.topics.shape[1], functions=votes.shape[1])
-    checkpoint = _checkpoint(work) if resume else None
+    checkpoint = newest(work, _setting(t)) if resume else None
+    finished = checkpoint is not None and checkpoint.finished
+    states = None if finished else _freeze(model, parts, encoder, t, work)
     if checkpoint is None:
-        features = mean_features(model, train, pad_id=encoder.pad_id, precision=t.precision)
+        own = states["train"] if states else None
+        features = mean_features(model, parts["train"], pad_id=encoder.pad_id, precision=t.precision, states=own)
         probe_heads(model, features, votes, weak=labels)
-    freeze(model, t.freeze_layers)
-    arguments = TrainingArguments(
+    _call_others(parts, model, checkpoint, work)
+    if checkpoint is not None and finished:
+        # Trained to the end, then killed: what is left to do begins with the best model.
+        best = checkpoint.best or checkpoint.path
+        model.load_state_dict(load_file(best / SAFE_WEIGHTS_NAME))
+        return Tuned(model.eval(), checkpoint.history)
+    return _fit(model, parts, states, checkpoint, config=config, pad_id=encoder.pad_id, work=work, callbacks=callbacks)
+
+
+def follow(encoder: Encoder, config: Config) -> None:
+    """Take part in the fine-tuning that the first process has prepared, as torchrun's other processes do.
+
+    Args:
+        encoder: the pretrained encoder, loaded here too.
+        config: the run's configuration.
+    """
+    told: dict[str, Any] = processes.from_first({})
+    if told["finished"]:
+        return
+    set_seed(config.seed)
+    parts = {name: Dataset.load_from_disk(str(told["work"] / name)) for name in ("train", "validation")}
+    model = JointModel(encoder.model, topics=told["topics"], functions=told["functions"])
+    states = _freeze(model, parts, encoder, config.training, told["work"])
+    _fit(model, parts, states, told["checkpoint"], config=config, pad_id=encoder.pad_id, work=told["work"])
+
+
+def _call_others(parts: Mapping[str, Dataset], model: JointModel, checkpoint: Checkpoint | None, work: Path) -> None:
+    """Give the other processes what they need to take part."""
+    if processes.count() == 1:
+        return
+    for name, data in parts.items():
+        data.save_to_disk(str(work / name))
+    topics, functions = model.topic_votes.shape
+    finished = checkpoint is not None and checkpoint.finished
+    processes.from_first(
+        {"work": work, "topics": topics, "functions": functions, "checkpoint": checkpoint, "finished": finished}
+    )
+
+
+def _freeze(
+    model: JointModel, parts: Mapping[str, Dataset], encoder: Encoder, t: TrainingConfig, work: Path
+) -> dict[str, States] | None:
+    halves = model.freeze(t.freeze_layers)
+    if halves is None or not t.frozen_cache_gb:
+        return None
+    if torch.cuda.is_available() and processes.is_first():
+        model.to("cuda")
+    model.eval()
+    return keep_states(
+        halves, parts, folder=work, pad_id=encoder.pad_id, precision=t.precision, most_gb=t.frozen_cache_gb
+    )
+
+
+def _setting(t: TrainingConfig) -> dict[str, Any]:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return {"device": device, "precision": "bf16" if use_bf16(t.precision) else "fp32", "processes": processes.count()}
+
+
+def _fit(
+    model: JointModel,
+    parts: Mapping[str, Dataset],
+    states: Mapping[str, States] | None,
+    checkpoint: Checkpoint | None,
+    *,
+    config: Config,
+    pad_id: int,
+    work: Path,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> Tuned:
+    t = config.training
+    collators: dict[str, Any] = {name: Collator(pad_id) for name in parts}
+    if states is not None:
+        collators = {name: StateCollator(plain, states[name]) for name, plain in collators.items()}
+    if t.gradient_checkpointing:
+        model.encoder.gradient_checkpointing_enable({"use_reentrant": False})
+    trainer = JointTrainer(
+        config=config,
+        sampler=EpochSampler(parts["train"]["length"][:], batch_size=t.batch_size, seed=config.seed),
+        collators=collators,
+        model=model,
+        args=_arguments(config, work),
+        train_dataset=parts["train"],
+        eval_dataset=parts["validation"],
+        callbacks=[
+            *callbacks,
+            EarlyStoppingCallback(t.patience),
+            # After the early stopping, so that a checkpoint knows of it.
+            Checkpoints(minutes=t.checkpoint_minutes, setting=_setting(t)),
+        ],
+    )
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
+    # Mixed precision wraps the forward pass; what is exported and scored is the plain fp32 model.
+    plain: JointModel = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    if t.gradient_checkpointing:
+        plain.encoder.gradient_checkpointing_disable()
+    return Tuned(plain.eval(), [dict(entry) for entry in trainer.state.log_history])
+
+
+def _arguments(config: Config, work: Path) -> TrainingArguments:
+    t = config.training
+    return TrainingArguments(
         output_dir=str(work),
         num_train_epochs=t.epochs,
-        per_device_train_batch_size=t.batch_size,
+        per_device_train_batch_size=max(1, t.batch_size // processes.count()),
         per_device_eval_batch_size=t.batch_size,
         warmup_steps=t.warmup,
         lr_scheduler_type="linear",
         bf16=use_bf16(t.precision),
-        train_sampling_strategy="group_by_length",
-        length_column_name="length",
         eval_strategy="epoch",
         save_strategy="epoch",
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
+        restore_callback_states_from_checkpoint=True,
         logging_steps=10,
         remove_unused_columns=False,
         label_names=["topics", "stance"],
@@ -113,36 +200,6 @@ def finetune(
         seed=config.seed,
         data_seed=config.seed,
         dataloader_pin_memory=torch.cuda.is_available(),
+        ddp_find_unused_parameters=False,
         use_cpu=not torch.cuda.is_available(),
     )
-    trainer = JointTrainer(
-        config=config,
-        model=model,
-        args=arguments,
-        train_dataset=train,
-        eval_dataset=validation,
-        data_collator=Collator(encoder.pad_id),
-        callbacks=list(callbacks),
-    )
-    trainer.train(resume_from_checkpoint=checkpoint)
-    # Mixed precision wraps the forward pass; what is exported and scored is the plain fp32 model.
-    plain: JointModel = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    return plain.eval()
-
-
-def freeze(model: JointModel, layers: int) -> None:
-    """Keep the embeddings and the lowest layers as they were pretrained; 0 freezes nothing."""
-    if not layers:
-        return
-    for name, parameter in model.encoder.named_parameters():
-        parts = name.split(".")
-        is_low = "layer" in parts and int(parts[parts.index("layer") + 1]) < layers
-        if name.startswith("embeddings.") or is_low:
-            parameter.requires_grad = False
-
-
-def _checkpoint(work: Path) -> str | None:
-    found = sorted(work.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]))
-    # The trainer state is written last: a checkpoint without it was cut off while being saved.
-    whole = [p for p in found if (p / "trainer_state.json").exists()]
-    return str(whole[-1]) if whole else None

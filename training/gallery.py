@@ -12,7 +12,7 @@ import numpy.typing as npt
 from inference.calibration import Calibration
 from inference.gold import GoldRecord, gold_matrix
 from inference.taxonomy import Taxonomy
-from training import pictures, tracking
+from training import function_pictures, pictures, tracking
 from training.analysis import Analysis
 from training.evaluation import FOLDER, Scored, to_jsonl, to_records
 from training.labeling import LabelingFunction
@@ -121,14 +121,14 @@ def draw(findings: Findings) -> list[Picture]:
 def _of_functions(findings: Findings) -> list[Picture]:
     reports = findings.analysis.functions
     names = [f.name for f in findings.functions]
-    coverage = pictures.function_coverage(
+    coverage = function_pictures.function_coverage(
         names,
         coverage=np.array([r.coverage for r in reports]),
         estimated=np.array([r.estimated_accuracy for r in reports]),
         gold=[r.gold_accuracy for r in reports],
     )
     groups = [f"{f.topic}/{f.is_stance}" for f in findings.functions]
-    conflicts = pictures.function_conflicts(names, votes=findings.votes, groups=groups)
+    conflicts = function_pictures.function_conflicts(names, votes=findings.votes, groups=groups)
     return [
         Picture(
             "function_coverage.png",
@@ -139,7 +139,7 @@ def _of_functions(findings: Findings) -> list[Picture]:
         Picture(
             "function_conflicts.png",
             "Labelling functions: conflicts",
-            "How often two functions vote otherwise on their common paragraphs.",
+            "On how many paragraphs two functions contradict each other; the table has each function's share.",
             conflicts,
         ),
     ]

@@ -16,11 +16,14 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from training.expert import Expert
+from training.halves import Halves, cut
 
 STANCE_COUNT = 3
 _NEGATIVE = -1e4
 # The log-odds of one in ten thousand.
 _LARGEST_ODDS = 9.21
+# What BERT-like models call the list of their layers.
+_STACKS = ("layer", "layers")
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,40 @@ class JointModel(nn.Module):
         self.register_buffer("expert_weights", torch.zeros(topics, functions))
         self.register_buffer("expert_bias", torch.zeros(topics))
         self.register_buffer("expert_share", torch.zeros(()))
+        self._frozen: tuple[nn.Module, ...] = ()
+        self._halves: tuple[Halves, ...] = ()
         nn.init.normal_(self.topic_weight, std=0.02)
         nn.init.normal_(self.stance_weight, std=0.02)
+
+    def freeze(self, layers: int) -> Halves | None:
+        """Keep the embeddings and the lowest layers as they were pretrained, without dropout; 0 freezes nothing.
+
+        Args:
+            layers: how many layers.
+
+        Returns:
+            the encoder cut above them, whose lower half's output can be kept; None where it cannot be cut.
+        """
+        self._frozen, self._halves = (), ()
+        if not layers:
+            return None
+        frozen = []
+        for name, part in self.encoder.named_modules():
+            parts = name.split(".")
+            is_low = len(parts) > 1 and parts[-2] in _STACKS and parts[-1].isdigit() and int(parts[-1]) < layers
+            if name == "embeddings" or is_low:
+                frozen.append(part.requires_grad_(False))
+        self._frozen = tuple(frozen)
+        halves = cut(self.encoder, layers)
+        self._halves = () if halves is None else (halves,)
+        return halves
+
+    def train(self, mode: bool = True) -> JointModel:
+        """Set the mode; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
 
     def vote_weights(self) -> torch.Tensor:
         """Give what a firing function adds to the topics' logits, its part in the expert included.
@@ -89,16 +124,39 @@ class JointModel(nn.Module):
         self.expert_bias.copy_(torch.from_numpy(expert.bias))
         self.expert_share.fill_(share)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, votes: torch.Tensor) -> JointOutput:
+    def encode(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, states: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Run the encoder; from the frozen layers' output where that is given.
+
+        Args:
+            input_ids: shape ``(batch, tokens)``.
+            attention_mask: shape ``(batch, tokens)``.
+            states: shape ``(batch, tokens, hidden)``.
+        """
+        if states is None:
+            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        else:
+            (halves,) = self._halves
+            hidden = halves.upper(inputs_embeds=states, attention_mask=attention_mask).last_hidden_state
+        return torch.as_tensor(hidden)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        votes: torch.Tensor,
+        states: torch.Tensor | None = None,
+    ) -> JointOutput:
         """Run the model.
 
         Args:
             input_ids: shape ``(batch, tokens)``.
             attention_mask: shape ``(batch, tokens)``; 1 for tokens, 0 for padding.
             votes: shape ``(batch, functions)``; 1.0 where a function fires, else 0.0.
+            states: shape ``(batch, tokens, hidden)``; the frozen layers' output, where it was kept.
         """
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        hidden = self.dropout(hidden)
+        hidden = self.dropout(self.encode(input_ids, attention_mask, states))
         mask = attention_mask.to(hidden.dtype)
         scores = torch.einsum("bld,td->btl", hidden, self.query) + (1.0 - mask)[:, None, :] * _NEGATIVE
         attention = scores.softmax(-1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +15,24 @@ from rich.console import Console
 
 from inference.gold import GoldRecord, read_gold
 from inference.predictor import Predictor
-from training import registry, tracking
+from training import champion, processes, registry, runs, tracking
 from training.config import Config
 from training.contest import Decision, best_of, contend, version_tags
 from training.encoders import Encoder, load_encoder
 from training.evaluation import Scored, gold_digest, score_model
+from training.finetune import follow
 from training.gallery import Findings, describe, log_findings
 from training.stages import Fitted, encoder_stage, tfidf_stage
+from training.store import models_lock
 from training.table import print_table
 from training.topics import load_watch_list
 from training.weak_stage import Labelled, label_stage, log_metrics, log_summary
+from training.workspace import encoder_digest, file_digest, open_workspace
+from training.worth import add_worth
 
 log = logging.getLogger(__name__)
 
 TFIDF = "TF-IDF"
-_RUN_FILE = "run"
 
 
 @dataclass(frozen=True)
@@ -63,35 +65,57 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     Raises:
         RasdError: on anything that a person can mend.
     """
-    console = console or Console()
+    models, console = Path(config.output.models), console or Console()
+    with models_lock(models, console.print):
+        result = _train(config, models, resume=resume, console=console)
+        processes.leave()
+        return result
+
+
+def take_part(config: Config) -> None:
+    """Help the first process of a training with its fine-tuning, as the others that torchrun started do."""
+    processes.join()
+    follow(load_encoder(config.encoder.name), config)
+    processes.leave()
+
+
+def _train(config: Config, models: Path, *, resume: bool, console: Console) -> Result:
     watch_list = load_watch_list(config.topics)
     encoder = load_encoder(config.encoder.name)
+    processes.join()
     gold = read_gold(config.corpus.gold, watch_list.taxonomy)
-    tracking.open_store(config.output)
-    for run_id in tracking.mark_killed(config.output):
+    runs.open_store(config.output)
+    for run_id in runs.mark_killed():
         console.print(f"Run {run_id} was killed; marked so")
-    models = Path(config.output.models)
-    registry.keep_champion(models)
-    work = models / ".checkpoints"
+    facts = {
+        **tracking.flat(config.model_dump()),
+        "gold": gold_digest(gold),
+        "encoder weights": encoder_digest(encoder),
+    }
+    facts["watch list"] = file_digest(config.topics)
+    space = open_workspace(models, facts, resume=resume)
+    if resume and not space.resumed:
+        console.print("No interrupted training is here: this one starts from the beginning")
+    champion.keep(models)
     name = f"train {config.encoder.name}"
-    with tracking.training_run(config, name=name, resume=work / _RUN_FILE if resume else None) as run:
-        _remember(run.info.run_id, work, resume=resume)
+    with runs.training_run(config, name=name, token=space.token) as run:
         mlflow.set_tags({"encoder.asked_for": encoder.name, "encoder.used": encoder.base})
         console.print(f"Encoder: {encoder.base}")
         digest = gold_digest(gold)
         labelled, scored = label_stage(config, watch_list, gold, models, console)
         tracking.log_dataset("gold", sha256=digest, rows=len(gold), context="evaluation")
-        facts = {"run_id": run.info.run_id, "seed": config.seed, **tracking.environment()}
+        made = {"run_id": run.info.run_id, "seed": config.seed, **tracking.environment()}
         versions, calibrations, fitted = {}, {}, Fitted(np.empty(0, dtype=np.int64), [])
         for kind, name in (("tfidf", TFIDF), ("encoder", f"encoder ({encoder.label})")):
-            with tracking.stage(name):
+            with runs.stage(name):
                 if kind == "tfidf":
-                    tfidf_stage(config, watch_list, labelled, models / kind, facts)
+                    tfidf_stage(config, watch_list, labelled, models / kind, made)
                 else:
-                    fitted = encoder_stage(config, watch_list, encoder, labelled, models, facts, resume=resume)
+                    fitted = encoder_stage(config, watch_list, encoder, labelled, models, made, space=space)
                 predictor = Predictor(models / kind)
                 answers = predictor.predict([r.text for r in gold])
                 scored[kind] = score_model(name, answers, gold, watch_list.taxonomy, seed=config.seed)
+                add_worth(models, kind, scored[kind])
                 log_summary([scored[kind]])
                 base, calibrations[kind] = predictor.manifest.base, predictor.manifest.calibration
                 tags = version_tags(scored[kind], kind=kind, base=base, run_id=run.info.run_id, gold_sha256=digest)
@@ -122,7 +146,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
             fitted.history,
         )
         log_findings(findings, title=f"Rasd: {run.info.run_name}", facts=_facts(run, encoder, labelled, gold, decision))
-        shutil.rmtree(work, ignore_errors=True)
+    space.close()
     rows = {m.name: m.metrics for m in scored.values()}
     title = (
         f"On {config.corpus.gold}: {len(gold)} paragraphs labelled by reading "
@@ -132,13 +156,6 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     console.print(f"Best here: {best}, version {versions[best]}; {decision.reason}", markup=False)
     console.print(f"Champion: version {decision.champion}    Run: {run.info.run_id}")
     return Result(rows, best, decision, run.info.run_id, models)
-
-
-def _remember(run_id: str, work: Path, *, resume: bool) -> None:
-    if not resume:
-        shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True, exist_ok=True)
-    (work / _RUN_FILE).write_text(run_id + "\n", "utf-8")
 
 
 def _facts(
@@ -158,7 +175,7 @@ def _facts(
 
 def _log_evaluation(scored: Mapping[str, Scored], decision: Decision) -> None:
     models = list(scored.values())
-    with tracking.stage("evaluation"):
+    with runs.stage("evaluation"):
         mlflow.set_tag("champion", f"version {decision.champion}")
         for one in models:
             log_metrics(one)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from training.batches import Collator, use_bf16
+from training.frozen import ROW, StateCollator, States
 from training.model import JointModel
 from training.weak import WeakLabels
 
@@ -27,17 +28,31 @@ _VOTE_SCALE = 6.0
 
 
 @torch.no_grad()
-def mean_features(model: JointModel, data: Dataset, *, pad_id: int, precision: str, batch_size: int = 32) -> FloatArray:
-    """Give the mean of each text's token vectors, shape ``(rows, hidden)``, in the data's order."""
+def mean_features(
+    model: JointModel, data: Dataset, *, pad_id: int, precision: str, states: States | None = None, batch_size: int = 32
+) -> FloatArray:
+    """Give the mean of each text's token vectors, shape ``(rows, hidden)``, in the data's order.
+
+    Args:
+        model: its encoder is read.
+        data: the texts' tokens.
+        pad_id: token id of padding.
+        precision: as configured.
+        states: the frozen layers' output over the data, where it was kept.
+        batch_size: texts read at once.
+    """
     model.eval()
     device = next(model.parameters()).device
     order = np.argsort(np.asarray(data["length"][:]), kind="stable")
-    rows = data.select(order).select_columns(["input_ids", "votes"])
+    columns = ["input_ids", "votes"] if states is None else ["input_ids", "votes", ROW]
+    collator = Collator(pad_id) if states is None else StateCollator(Collator(pad_id), states)
+    loader = DataLoader(data.select(order).select_columns(columns), batch_size=batch_size, collate_fn=collator)
     features = []
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=use_bf16(precision)):
-        for batch in tqdm(DataLoader(rows, batch_size=batch_size, collate_fn=Collator(pad_id)), desc="Frozen features"):
-            mask = batch["attention_mask"].to(device)
-            hidden = model.encoder(input_ids=batch["input_ids"].to(device), attention_mask=mask).last_hidden_state
+        for batch in tqdm(loader, desc="Features for the heads"):
+            batch = {k: v.to(device) for k, v in batch.items()}
+            mask = batch["attention_mask"]
+            hidden = model.encode(batch["input_ids"], mask, batch.get("states"))
             share = (mask / mask.sum(1, keepdim=True)).unsqueeze(-1)
             features.append((hidden.float() * share).sum(1).cpu().numpy())
     return np.concatenate(features).astype(np.float64)[np.argsort(order, kind="stable")]

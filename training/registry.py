@@ -1,15 +1,8 @@
-"""The model registry: versions of ``rasd``, the champion and the challenger.
-
-``champion.json`` in the models folder follows the registry's alias. It names a folder that is not touched while the
-champion stands: the fresh ``encoder`` or ``tfidf``, or, from the next training on, a copy in ``champions/VERSION``.
-"""
+"""The model registry: versions of ``rasd``, the champion and the challenger."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -22,14 +15,19 @@ from mlflow.tracking import MlflowClient
 
 from inference.errors import ModelFolderError, RasdError
 from inference.folder import MANIFEST, read_manifest
-from inference.predictor import CHAMPION_FILE
-from training.store import use_store
+from training import champion
+from training.card import body
+from training.store import store_lock, use_store
 
 REGISTERED_NAME = "rasd"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
-KEPT = "champions"
 HISTORY = "champion.history"
+_DESCRIPTION = (
+    "Topics and stances of Arabic news paragraphs.\n\n`@champion` is what `rasd predict` and `rasd serve` use. It "
+    "moves only to a version that is better on the same gold by more than noise (paired bootstrap); the newest that "
+    "was not is `@challenger`. `rasd models promote VERSION` and `rasd models rollback` move it by hand."
+)
 _SERVING = ("numpy", "onnxruntime", "tokenizers", "scikit-learn", "skops")
 
 
@@ -60,6 +58,28 @@ def register_model(folder: Path, *, tags: Mapping[str, str]) -> str:
     Returns:
         the version.
     """
+    version = _registered_by_this_run() or _register(folder)
+    client = MlflowClient()
+    if not client.get_registered_model(REGISTERED_NAME).description:
+        client.update_registered_model(REGISTERED_NAME, description=_DESCRIPTION)
+    for key, value in tags.items():
+        client.set_model_version_tag(REGISTERED_NAME, version, key, value)
+    card = folder / "README.md"
+    if card.exists():
+        client.update_model_version(REGISTERED_NAME, version, description=body(card.read_text("utf-8")))
+    return version
+
+
+def _registered_by_this_run() -> str | None:
+    """Give the version that the active run registered before it was killed, if it came so far."""
+    run = mlflow.active_run()
+    if run is None:
+        return None
+    found = MlflowClient().search_model_versions(f"run_id='{run.info.run_id}'")
+    return next((str(v.version) for v in found if v.name == REGISTERED_NAME), None)
+
+
+def _register(folder: Path) -> str:
     package = Path(__file__).resolve().parent.parent / "inference"
     info = mlflow.pyfunc.log_model(
         name="model",
@@ -70,20 +90,7 @@ def register_model(folder: Path, *, tags: Mapping[str, str]) -> str:
         input_example=["وصل وزير الخارجية إلى القاهرة في زيارة رسمية."],
         registered_model_name=REGISTERED_NAME,
     )
-    version = str(info.registered_model_version)
-    client = MlflowClient()
-    for key, value in tags.items():
-        client.set_model_version_tag(REGISTERED_NAME, version, key, value)
-    card = folder / "README.md"
-    if card.exists():
-        client.update_model_version(REGISTERED_NAME, version, description=_body(card.read_text("utf-8")))
-    return version
-
-
-def _body(card: str) -> str:
-    """Give a model card without the YAML at its head, which is for a hub and not for people."""
-    parts = card.split("---\n", 2)
-    return parts[2].lstrip() if len(parts) == 3 and not parts[0] else card
+    return str(info.registered_model_version)
 
 
 def aliases() -> dict[str, str]:
@@ -111,23 +118,13 @@ def versions() -> list[Version]:
     return sorted(rows, key=lambda v: -int(v.version))
 
 
-def keep_champion(models: Path) -> None:
-    """Copy the champion's folder aside before a training overwrites it; ``champion.json`` then names the copy."""
-    pointer = _read_pointer(models)
-    live = pointer.get("folder", pointer.get("model"))
-    if live is None or str(live).startswith(f"{KEPT}/") or not (models / str(live) / MANIFEST).exists():
-        return
-    folder = _install(models / str(live), models, str(pointer["version"]))
-    _write_pointer(models, {**pointer, "folder": folder})
-
-
 def champion_folder(models: Path, version: str) -> Path:
     """Give the folder of a registered version: what ``champion.json`` names if it is that one, else the registry's.
 
     Raises:
         ModelFolderError: where neither can be had.
     """
-    pointer = _read_pointer(models)
+    pointer = champion.read_pointer(models)
     if str(pointer.get("version")) == version:
         folder = models / str(pointer.get("folder", pointer.get("model")))
         if (folder / MANIFEST).exists():
@@ -152,15 +149,16 @@ def crown(
     client = MlflowClient()
     names = aliases()
     before = names.get(CHAMPION)
-    if note and before not in (None, version):
+    # A training that was killed right here notes it once, not twice.
+    if note and before not in (None, version) and history()[-1:] != [str(before)]:
         _write_history([*history(), str(before)])
     client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, version)
     if names.get(CHALLENGER) == version:
         client.delete_registered_model_alias(REGISTERED_NAME, CHALLENGER)
-    _write_pointer(
+    champion.write_pointer(
         models, {"model": model, "folder": folder, "version": version, "run_id": run_id, "metrics": dict(metrics)}
     )
-    _prune(models, keep={folder.removeprefix(f"{KEPT}/"), str(before)})
+    champion.prune(models, keep={folder.removeprefix(f"{champion.KEPT}/"), str(before)})
 
 
 def challenge(version: str) -> None:
@@ -171,7 +169,7 @@ def challenge(version: str) -> None:
 def follow(models: Path) -> None:
     """Make ``champion.json`` follow the registry's alias, where it names another version or a folder that is gone."""
     version = aliases().get(CHAMPION)
-    pointer = _read_pointer(models)
+    pointer = champion.read_pointer(models)
     folder = models / str(pointer.get("folder", pointer.get("model")))
     if version and (str(pointer.get("version")) != version or not (folder / MANIFEST).exists()):
         promote(version, models=models)
@@ -198,7 +196,7 @@ def promote(version: str, *, models: Path, note: bool = True) -> Version:
         version,
         models=models,
         model=read_manifest(source).kind,
-        folder=_install(source, models, version),
+        folder=champion.install(source, models, version),
         run_id=tags.get("run", ""),
         metrics=json.loads(tags.get("metrics", "{}")),
         note=note,
@@ -212,11 +210,12 @@ def rollback(*, models: Path) -> Version:
     Raises:
         RasdError: where there was none.
     """
-    before = history()
-    if not before:
-        raise RasdError("there was no champion before this one; `rasd models` lists the versions, promote one of them")
-    found = promote(before[-1], models=models, note=False)
-    _write_history(before[:-1])
+    with store_lock(mlflow.get_tracking_uri()):
+        before = history()
+        if not before:
+            raise RasdError("there was no champion before this one; `rasd models` lists them, promote one of them")
+        found = promote(before[-1], models=models, note=False)
+        _write_history(before[:-1])
     return found
 
 
@@ -231,52 +230,6 @@ def history() -> list[str]:
 
 def _write_history(found: list[str]) -> None:
     MlflowClient().set_registered_model_tag(REGISTERED_NAME, HISTORY, ",".join(found[-100:]))
-
-
-def _read_pointer(models: Path) -> dict[str, Any]:
-    try:
-        data = json.loads((models / CHAMPION_FILE).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-def _write_pointer(models: Path, data: Mapping[str, Any]) -> None:
-    models.mkdir(parents=True, exist_ok=True)
-    temporary = models / f".{CHAMPION_FILE}.{os.getpid()}"
-    temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    temporary.replace(models / CHAMPION_FILE)
-
-
-def _install(source: Path, models: Path, version: str) -> str:
-    target = models / KEPT / version
-    if target.exists() and target.resolve() == source.resolve():
-        return f"{KEPT}/{version}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent))
-    try:
-        shutil.copytree(source, work / "model", copy_function=_link)
-        shutil.rmtree(target, ignore_errors=True)
-        (work / "model").rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return f"{KEPT}/{version}"
-
-
-def _link(source: str, target: str) -> str:
-    # Model folders are replaced as a whole and never written into, so a second name is as good as a copy.
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-    return target
-
-
-def _prune(models: Path, *, keep: set[str]) -> None:
-    # The champion before stays: a process that has just read champion.json may still be loading it.
-    for folder in (models / KEPT).glob("*"):
-        if folder.name not in keep and not folder.name.startswith("."):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def fetch(uri: str) -> Path:

@@ -215,6 +215,7 @@ def _browser() -> str:
 {stances}</select></div>
 <div><label for="kind">Kind of error</label><select id="kind">{kinds}</select></div>
 <div><label for="query">Words or id</label><input id="query" type="search" dir="auto" autocomplete="off"></div>
+<div><button type="reset">Reset the filters</button></div>
 </form>
 <p id="count" role="status" aria-live="polite"></p>
 <div id="paragraphs"></div>

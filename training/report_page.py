@@ -14,7 +14,8 @@ section { min-width: 0; overflow-wrap: anywhere; background: var(--paper); borde
   margin: 0 0 1rem; }
 h1 { font-size: 1.5rem; margin: .2rem 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 0 0 .6rem; } h3 { font-size: 1rem; margin: 0 0 .4rem; }
-a { color: var(--blue); } nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1rem; list-style: none; padding: 0; }
+a { color: var(--blue); } nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1rem; list-style: none;
+  padding: 0; margin: .4rem 0 0; }
 .skip { position: absolute; left: -100rem; } .skip:focus { left: 1rem; top: 1rem; background: #fff; padding: .5rem; }
 :focus-visible { outline: 3px solid #e69f00; outline-offset: 2px; }
 .scroll { overflow-x: auto; } details { margin: .3rem 0 1rem; } summary { cursor: pointer; padding: .4rem 0; }
@@ -27,7 +28,8 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; ma
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: 0 0 1.2rem; } figure img { max-width: 100%; height: auto; display: block; }
 figcaption { color: var(--soft); font-size: .9rem; margin-bottom: .3rem; }
-form { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .6rem; margin-bottom: .8rem; }
+form { display: grid; grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); gap: .6rem; margin-bottom: .8rem;
+  align-items: end; }
 label { display: block; font-size: .85rem; color: var(--soft); }
 select, input, button { font: inherit; width: 100%; padding: .4rem; border: 1px solid var(--soft);
   border-radius: .3rem; background: #fff; color: var(--ink); min-height: 2.5rem; }
@@ -79,10 +81,19 @@ SCRIPT = """
   const WORDS = { missed: "missed topic", "false": "false topic", stance: "wrong stance", right: "right" };
   const isWrong = function (v) { return v.kind === "missed" || v.kind === "false" || v.kind === "stance"; };
 
+  // A word is found however it is written: vowel signs, tatweel, forms of alef, yaa and taa marbuta.
+  function folded(text) {
+    return text.normalize("NFKC").toLowerCase().replace(/[\\u0640\\u064b-\\u065f\\u0670]/g, "")
+      .replace(/[\\u0622\\u0623\\u0625\\u0671]/g, "\\u0627").replace(/\\u0649/g, "\\u064a")
+      .replace(/\\u0629/g, "\\u0647");
+  }
+
+  const nameOf = function (id) { return (data.topics.find(function (t) { return t.id === id; }) || {}).name_en || id; };
+
   function matches(paragraph, index) {
     const topic = byId("topic").value, stance = byId("stance").value, kind = byId("kind").value;
-    const query = byId("query").value.trim();
-    if (query && !paragraph.text.includes(query) && !paragraph.id.includes(query)) return false;
+    const query = folded(byId("query").value.trim());
+    if (query && !folded(paragraph.text).includes(query) && !folded(paragraph.id).includes(query)) return false;
     let all = verdicts(paragraph, paragraph.answers[index]);
     if (topic) all = all.filter(function (v) { return v.topic.id === topic; });
     const concerned = all.filter(function (v) { return v.kind !== "none"; });
@@ -104,7 +115,7 @@ SCRIPT = """
       const start = Math.max(at, span[1]), end = Math.min(span[2], characters.length);
       if (start >= end) return;
       node.append(characters.slice(at, start).join(""));
-      node.append(make("mark", characters.slice(start, end).join(""), { title: "evidence for " + span[0] }));
+      node.append(make("mark", characters.slice(start, end).join(""), { title: "evidence for " + nameOf(span[0]) }));
       at = end;
     });
     node.append(characters.slice(at).join(""));
@@ -113,7 +124,8 @@ SCRIPT = """
 
   function draw(paragraph, index) {
     const answer = paragraph.answers[index], all = verdicts(paragraph, answer), wrong = all.some(isWrong);
-    const node = make("article", null, { "class": wrong ? "wrong" : "right", "data-id": paragraph.id });
+    const node = make("article", null, { "class": wrong ? "wrong" : "right", "data-id": paragraph.id,
+      "aria-label": (wrong ? "Wrong: " : "Right: ") + paragraph.id });
     const head = make("h3", null, {});
     head.append(make("span", wrong ? "Wrong" : "Right", { "class": wrong ? "bad" : "good" }), " ",
       make("bdi", paragraph.id, { "class": "id" }));
@@ -132,10 +144,15 @@ SCRIPT = """
       answer.evidence.forEach(function (span, k) {
         if (k) line.append(", ");
         line.append(make("bdi", Array.from(paragraph.text).slice(span[1], span[2]).join(""), { lang: "ar" }),
-          " (" + span[0] + ")");
+          " (" + nameOf(span[0]) + ")");
       });
       lines.append(line);
     }
+    const others = data.models.map(function (name, k) {
+      if (k === index) return null;
+      return name + (verdicts(paragraph, paragraph.answers[k]).some(isWrong) ? " wrong" : " right");
+    }).filter(Boolean);
+    if (others.length) lines.append(make("li", "Other models: " + others.join(", "), { "class": "id" }));
     node.append(lines);
     return node;
   }
@@ -161,11 +178,15 @@ SCRIPT = """
   }
 
   data.models.forEach(function (name, k) { byId("model").append(make("option", name, { value: k })); });
+  // The default is what "Reset" goes back to.
+  byId("model").options[data.selected].defaultSelected = true;
   byId("model").value = String(data.selected);
   data.topics.forEach(function (t) {
     byId("topic").append(make("option", t.name_en + " \\u2014 " + t.name_ar, { value: t.id }));
   });
   form.addEventListener("input", refresh);
+  // The fields have their values again only after the event.
+  form.addEventListener("reset", function () { setTimeout(refresh, 0); });
   form.addEventListener("submit", function (event) { event.preventDefault(); });
   more.addEventListener("click", function () { page(true); });
   refresh();

@@ -11,16 +11,22 @@ import numpy as np
 
 from inference.calibration import Calibration
 from inference.lexicon import Matcher
-from training import export, tracking
+from training import export
 from training.batches import build_dataset, predict_logits
 from training.calibrate import calibrate, shift_to_feed
 from training.config import Config
 from training.encoders import Encoder
 from training.expert import topic_expert
 from training.finetune import finetune
+from training.pretrained import FOLDER as TRANSFORMERS
+from training.pretrained import save_pretrained
+from training.progress import MetricsCallback
 from training.tfidf import fit_tfidf
 from training.topics import WatchList
 from training.weak_stage import Labelled
+from training.workspace import Workspace, is_made_by
+
+_FITTED = "fitted.json"
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,16 @@ class Fitted:
 
     lengths: np.ndarray
     history: list[dict[str, float]]
+
+    @classmethod
+    def kept(cls, space: Workspace) -> Fitted | None:
+        """Give what an interrupted training left of it."""
+        data = space.read(_FITTED)
+        return None if data is None else cls(np.asarray(data["lengths"], dtype=np.int64), data["history"])
+
+    def keep(self, space: Workspace) -> None:
+        """Keep it for a resumption."""
+        space.write(_FITTED, {"lengths": self.lengths.tolist(), "history": self.history})
 
 
 def _calibrate(config: Config, data: Labelled, topics: np.ndarray, stance: np.ndarray) -> Calibration:
@@ -39,6 +55,8 @@ def _calibrate(config: Config, data: Labelled, topics: np.ndarray, stance: np.nd
 def tfidf_stage(config: Config, watch_list: WatchList, data: Labelled, target: Path, facts: Mapping[str, Any]) -> None:
     """Fit the baseline on the weak labels, calibrate it on the held-out part, and write its folder.
 
+    Where this run has written the folder already, before it was killed, nothing is done.
+
     Args:
         config: the resolved configuration.
         watch_list: the topics.
@@ -46,6 +64,8 @@ def tfidf_stage(config: Config, watch_list: WatchList, data: Labelled, target: P
         target: the model folder.
         facts: what the manifest says of the training.
     """
+    if is_made_by(target, str(facts["run_id"])):
+        return
     model = fit_tfidf(data.texts(data.train), data.labels(data.train), seed=config.seed)
     topics, stance = model.logits(data.texts(data.validation))
     calibration = _calibrate(config, data, topics, stance)
@@ -67,9 +87,11 @@ def encoder_stage(
     models: Path,
     facts: Mapping[str, Any],
     *,
-    resume: bool,
+    space: Workspace,
 ) -> Fitted:
-    """Fine-tune the encoder on the weak labels, calibrate it on the held-out part, and write its folder.
+    """Fine-tune the encoder on the weak labels, calibrate it on the held-out part, and write its folders.
+
+    Where this run has written them already, before it was killed, nothing is done.
 
     Args:
         config: the resolved configuration.
@@ -78,28 +100,42 @@ def encoder_stage(
         data: the weakly labelled corpus.
         models: the models folder.
         facts: what the manifest says of the training.
-        resume: go on from the newest whole checkpoint.
+        space: keeps the checkpoints.
     """
+    done = Fitted.kept(space) if is_made_by(models / "encoder", str(facts["run_id"])) else None
+    if done is not None:
+        return done
     window = config.encoder.max_tokens
     matcher = Matcher(watch_list.functions)
     train_set, held_out = (
         build_dataset(encoder, data.texts(part), matcher, weak=data.labels(part), max_tokens=window)
         for part in (data.train, data.validation)
     )
-    progress = tracking.MetricsCallback()
-    model = finetune(
+    tuned = finetune(
         encoder,
         train_set,
         held_out,
         labels=data.labels(data.train),
         config=config,
-        work=models / ".checkpoints",
-        callbacks=[progress],
-        resume=resume,
+        work=space.folder,
+        callbacks=[MetricsCallback()],
+        resume=space.resumed,
     )
+    model = tuned.model.cpu()
     model.consult(topic_expert(data.weak_model), share=config.training.expert_share)
     topics, stance = predict_logits(model, held_out, pad_id=encoder.pad_id)
     calibration = _calibrate(config, data, topics, stance)
+    fitted = Fitted(np.asarray(train_set["length"][:], dtype=np.int64), tuned.history)
+    fitted.keep(space)
+    save_pretrained(
+        models / TRANSFORMERS,
+        model,
+        encoder,
+        topics=watch_list.taxonomy.ids,
+        functions=watch_list.functions,
+        max_tokens=window,
+        run_id=str(facts["run_id"]),
+    )
     export.export_encoder(
         models / "encoder",
         model,
@@ -111,4 +147,4 @@ def encoder_stage(
         training=facts,
         data_sha256=data.corpus.digest,
     )
-    return Fitted(np.asarray(train_set["length"][:], dtype=np.int64), progress.history)
+    return fitted

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from training.config import OutputConfig
+import requests
+from filelock import FileLock, Timeout
+
+from inference.errors import RasdError
+from training.config import OutputConfig, load_config
 
 _SQLITE = "sqlite:///"
+_DEFAULT = Path("configs/default.yaml")
+_ANSWERED = 10
 
 
 def store_uri(output: OutputConfig | None = None) -> str:
@@ -15,22 +23,110 @@ def store_uri(output: OutputConfig | None = None) -> str:
 
     ``MLFLOW_TRACKING_URI`` of the environment goes before the configuration. A relative sqlite path is made absolute:
     MLflow keeps one connection per address, and would otherwise go on in the folder it was first used in.
+
+    Args:
+        output: the configuration; what ``configs/default.yaml`` says where None.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or (output or OutputConfig()).tracking_uri
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or (output or _configured()).tracking_uri
     path = uri.removeprefix(_SQLITE)
     if uri.startswith(_SQLITE) and not path.startswith("/") and path != ":memory:":
         return f"{_SQLITE}{Path(path).resolve()}"
     return uri
 
 
+def _configured() -> OutputConfig:
+    return load_config(_DEFAULT if _DEFAULT.exists() else None).output
+
+
 def use_store(output: OutputConfig | None = None) -> str:
-    """Point MLflow at the store, and give its address."""
+    """Point MLflow at the store, and give its address.
+
+    Raises:
+        RasdError: where the store is a server that does not answer.
+    """
     import mlflow
 
     asked = os.environ.get("MLFLOW_TRACKING_URI")
     uri = store_uri(output)
+    if uri.startswith(("http://", "https://")):
+        _check_server(uri)
     mlflow.set_tracking_uri(uri)
     # MLflow writes the address into the environment, where it would pass for the user's own wish later on.
     if asked is None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
     return uri
+
+
+def _check_server(uri: str) -> None:
+    # MLflow would try for minutes, and then show its inside.
+    try:
+        requests.head(uri, timeout=_ANSWERED, allow_redirects=False)
+    except requests.RequestException as error:
+        raise RasdError(
+            f"{uri}: the MLflow server does not answer ({type(error).__name__}); start it, or set "
+            "MLFLOW_TRACKING_URI or output.tracking_uri to where it is"
+        ) from None
+
+
+def make_store(uri: str) -> None:
+    """Make a store that is a sqlite file and is not there yet, so that it is whole or absent.
+
+    MLflow makes its tables step by step, and finds its own way no more where a kill cuts it off between two steps.
+
+    Args:
+        uri: the store's address.
+    """
+    from mlflow.tracking import MlflowClient
+
+    path = Path(uri.removeprefix(_SQLITE))
+    if not uri.startswith(_SQLITE) or str(path) == ":memory:" or path.exists():
+        return
+    making = path.with_name(f"{path.name}.making")
+    for left in path.parent.glob(f"{making.name}*"):
+        left.unlink()
+    MlflowClient(tracking_uri=f"{_SQLITE}{making}", registry_uri=f"{_SQLITE}{making}").search_experiments()
+    making.replace(path)
+
+
+@contextmanager
+def store_lock(uri: str) -> Iterator[None]:
+    """Let one process at a time do what two at once would spoil, in a store that is one sqlite file.
+
+    The lock is a file beside the store, and goes with its process however that ends. A store behind a server sees to
+    itself: this does nothing there.
+
+    Args:
+        uri: the store's address.
+    """
+    path = Path(uri.removeprefix(_SQLITE))
+    if not uri.startswith(_SQLITE) or str(path) == ":memory:":
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One lock a path and process: who holds it may take it again.
+    with FileLock(f"{path}.lock", is_singleton=True):
+        yield
+
+
+@contextmanager
+def models_lock(models: Path, say: Callable[[str], object]) -> Iterator[None]:
+    """Let one training at a time write into a models folder; the next one waits, and says so.
+
+    Args:
+        models: the models folder.
+        say: where to.
+    """
+    models.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(models / ".lock", is_singleton=True)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        say(
+            f"Another training is writing into {models}; this one waits until it has ended. "
+            "(Trainings with folders of their own run side by side: --set output.models=FOLDER)"
+        )
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,102 +1,58 @@
-"""Runs in MLflow: a parent for a training, children for its stages; nothing is left RUNNING when something fails."""
+"""What a run says of itself in MLflow: configuration, environment, data, metrics, files."""
 
 from __future__ import annotations
 
-import logging
-import os
+import hashlib
+import json
 import platform
-import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-# Before the import: MLflow reads it then, and sends usage data to its makers otherwise.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# Progress is ours to show; MLflow's own notes would break the bars.
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-
 import mlflow
-import psutil
+import yaml
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.tracking import MlflowClient
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from inference.errors import CorpusError
-from training.config import Config, OutputConfig
-from training.store import use_store
+from training.config import Config
 
 _LIBRARIES = ("torch", "transformers", "datasets", "scikit-learn", "mlflow", "onnxruntime", "tokenizers", "numpy")
 _PARAMETER_LIMIT = 500
 _DIGEST_LIMIT = 32
-_HOST, _PROCESS = "process.host", "process.id"
-_SAMPLE_SECONDS = 5
-
-
-def open_store(output: OutputConfig) -> None:
-    """Point MLflow at the project's store and make its experiment, before anything runs in parallel."""
-    use_store(output)
-    mlflow.set_experiment(output.experiment)
-    # Otherwise the UI opens with its pages for language models and hides a run's description.
-    mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")
-    # It tells on every run that it starts and stops.
-    logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
-    mlflow.set_system_metrics_sampling_interval(_SAMPLE_SECONDS)
-
-
-def _this_process() -> dict[str, str]:
-    return {_HOST: socket.gethostname(), _PROCESS: _process_id(psutil.Process())}
-
-
-def _process_id(process: psutil.Process) -> str:
-    # The number alone is given again to another process some day; with its start it is not.
-    return f"{process.pid} {process.create_time():.0f}"
-
-
-def _is_alive(process: str) -> bool:
-    try:
-        return _process_id(psutil.Process(int(process.split()[0]))) == process
-    except (psutil.Error, ValueError, IndexError):
-        return False
-
-
-def mark_killed(output: OutputConfig) -> list[str]:
-    """Mark runs as KILLED that are still RUNNING though the process of this machine that ran them is gone.
-
-    Args:
-        output: names the experiment.
-
-    Returns:
-        the ids of the runs that were marked.
-    """
-    client = MlflowClient()
-    experiment = client.get_experiment_by_name(output.experiment)
-    if experiment is None:
-        return []
-    running = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'", max_results=1000)
-    gone = []
-    for run in running:
-        host, process = run.data.tags.get(_HOST), run.data.tags.get(_PROCESS)
-        if host == socket.gethostname() and process and not _is_alive(process):
-            client.set_terminated(run.info.run_id, "KILLED")
-            gone.append(str(run.info.run_id))
-    return gone
+_DIGEST_SHOWN = 12
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Flatten a nested configuration to ``a.b`` names, values as MLflow's parameters can hold them."""
+    """Flatten a nested configuration to ``a.b`` names, values as MLflow's parameters can hold them.
+
+    Lists are written as in YAML. A value too long for a parameter is cut, and ends with the head of its sha256: two
+    that differ anywhere are two in MLflow too.
+    """
     result: dict[str, str] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
             result |= flat(value, f"{name}.")
         else:
-            result[name] = str(value)[:_PARAMETER_LIMIT]
+            result[name] = _shortened(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return result
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _PARAMETER_LIMIT:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:_DIGEST_SHOWN]
+    return f"{text[:_PARAMETER_LIMIT]}… (cut; all of it is in config.yaml; sha256 {digest})"
+
+
+def log_config(config: Config) -> None:
+    """Store the resolved configuration as ``config.yaml``, which ``rasd train --config`` takes as it is."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
+    log_files({"config.yaml": text})
 
 
 def _git(*arguments: str) -> str:
@@ -120,72 +76,6 @@ def environment() -> dict[str, str]:
     return facts
 
 
-@contextmanager
-def training_run(config: Config, *, name: str, resume: Path | None = None) -> Iterator[mlflow.ActiveRun]:
-    """Open the parent run of a training; it ends FAILED when something is raised, KILLED when interrupted.
-
-    Args:
-        config: the resolved configuration, logged as parameters.
-        name: the run's name, for people.
-        resume: a file that names the run to go on with; a new run is made where it names none of this store.
-    """
-    parameters = flat(config.model_dump())
-    with _run(name, run_id=_interrupted(resume, parameters), log_system_metrics=True) as run:
-        mlflow.log_params(parameters)
-        mlflow.set_tags(environment())
-        yield run
-
-
-def _interrupted(file: Path | None, parameters: Mapping[str, str]) -> str | None:
-    """Give the run to go on with: it must be of this store, unfinished, and of the same configuration."""
-    if file is None or not file.exists():
-        return None
-    try:
-        run = MlflowClient().get_run(file.read_text("utf-8").strip())
-    except mlflow.MlflowException:
-        return None
-    same = {k: str(v) for k, v in run.data.params.items()} == dict(parameters)
-    return str(run.info.run_id) if same and run.info.status != "FINISHED" else None
-
-
-@contextmanager
-def stage(name: str) -> Iterator[mlflow.ActiveRun]:
-    """Open a child run for one stage of a training; in a run that is gone on with, the child of that name again."""
-    with _run(name, run_id=_child(name), nested=True) as run:
-        yield run
-
-
-def _child(name: str) -> str | None:
-    parent = mlflow.active_run()
-    if parent is None:
-        return None
-    wanted = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
-    children = MlflowClient().search_runs([parent.info.experiment_id], wanted)
-    return next((str(c.info.run_id) for c in children if c.info.run_name == name), None)
-
-
-@contextmanager
-def _run(
-    name: str, *, run_id: str | None = None, nested: bool = False, log_system_metrics: bool = False
-) -> Iterator[mlflow.ActiveRun]:
-    run = mlflow.start_run(
-        run_id=run_id,
-        run_name=None if run_id else name,
-        nested=nested,
-        log_system_metrics=log_system_metrics,
-        tags=_this_process(),
-    )
-    try:
-        yield run
-    except KeyboardInterrupt:
-        mlflow.end_run("KILLED")
-        raise
-    except BaseException:
-        mlflow.end_run("FAILED")
-        raise
-    mlflow.end_run("FINISHED")
-
-
 def log_facts(facts: Mapping[str, Any]) -> None:
     """Log parameters to the active run.
 
@@ -201,6 +91,18 @@ def log_facts(facts: Mapping[str, Any]) -> None:
         ) from None
 
 
+class _Counted(MetaDataset):
+    """A data set of which MLflow is told the digest and the count, and no rows."""
+
+    def __init__(self, name: str, *, sha256: str, rows: int) -> None:
+        self._rows = rows
+        super().__init__(CodeDatasetSource(tags={}), name=name, digest=sha256[:_DIGEST_LIMIT])
+
+    def to_dict(self) -> dict[str, str]:
+        """Describe the data set as MLflow keeps it."""
+        return {**super().to_dict(), "profile": json.dumps({"num_rows": self._rows})}
+
+
 def log_dataset(name: str, *, sha256: str, rows: int, context: str) -> None:
     """Log a data set to the active run under our own digest; MLflow's looks at the first rows only.
 
@@ -210,7 +112,7 @@ def log_dataset(name: str, *, sha256: str, rows: int, context: str) -> None:
         rows: how many paragraphs.
         context: what it is for, such as ``training``.
     """
-    dataset = MetaDataset(CodeDatasetSource(tags={}), name=name, digest=sha256[:_DIGEST_LIMIT])
+    dataset = _Counted(name, sha256=sha256, rows=rows)
     mlflow.log_input(dataset, context=context, tags={"sha256": sha256, "rows": str(rows)})
     mlflow.set_tags({f"data.{context}.sha256": sha256, f"data.{context}.rows": str(rows)})
 
@@ -235,25 +137,3 @@ def log_files(files: Mapping[str, str | bytes]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         mlflow.log_artifacts(folder)
-
-
-class MetricsCallback(TrainerCallback):
-    """Logs loss, learning rates and speed of the fine-tuning to the active run, a call per report.
-
-    Attributes:
-        history: what the Trainer has logged so far, for the learning curve.
-    """
-
-    def __init__(self) -> None:
-        self.history: list[dict[str, float]] = []
-
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any
-    ) -> None:
-        """Log what the Trainer reports."""
-        # MLflow's charts are grouped by what stands before the slash.
-        values = {f"training/{k}": float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
-        # A resumed training starts with the log of the steps before.
-        self.history = [dict(entry) for entry in state.log_history]
-        if values and state.is_world_process_zero:
-            mlflow.log_metrics(values, step=state.global_step)

@@ -15,7 +15,7 @@ from rich.console import Console
 from inference.calibration import Calibration
 from inference.errors import CorpusError
 from inference.gold import GoldRecord, gold_matrix
-from training import export, tracking
+from training import export, runs, tracking
 from training.analysis import Analysis, Counts, Disagreements, Uncovered, analyse
 from training.bootstrap import flat_intervals
 from training.calibrate import shift_to_feed
@@ -69,7 +69,7 @@ def label_stage(
     Raises:
         CorpusError: where no function says yes to any paragraph.
     """
-    with tracking.stage("weak labels"):
+    with runs.stage("weak labels"):
         corpus = load_corpus(config.corpus, gold_texts=[r.text for r in gold], seed=config.seed)
         left_out = ", ".join(f"{n} {why}" for why, n in corpus.dropped.items() if n) or "none left out"
         console.print(f"Corpus: {len(corpus.data)} of {corpus.read} paragraphs ({left_out})")
