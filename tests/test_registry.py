@@ -23,7 +23,7 @@ from inference.taxonomy import STANCES, Taxonomy, Topic
 from tests import tiny
 from training import champion, registry, runs, tracking
 from training.config import Config, load_config
-from training.contest import Decision, contend
+from training.contest import Decision, best_of, contend
 from training.evaluation import Scored, score_model, score_weak
 from training.store import use_store
 from training.weak import WeakLabels
@@ -303,3 +303,25 @@ def test_the_training_logged_its_data_its_encoder_and_its_files(project: Path) -
     for model in ("majority_vote", "label_model", "tfidf", "encoder"):
         name = f"{model}.joint.macro_f1"
         assert evaluation[f"{name}.lower"] <= evaluation[name] <= evaluation[f"{name}.upper"]
+
+
+# The best model of one training
+
+
+def labelled_by(taxonomy: Taxonomy, *, wrong: int) -> Scored:
+    """Answers that are right but for the first few paragraphs, which get no topic."""
+    right = perfect(taxonomy).labels
+    topics = right.present.astype(np.float64)
+    topics[:wrong] = 0.0
+    stance = np.eye(len(STANCES))[right.stance]
+    return score_weak("some model", WeakLabels(topics, stance), gold(), taxonomy)
+
+
+def test_within_noise_the_encoder_goes_before_the_baseline(taxonomy):
+    scored = {"tfidf": labelled_by(taxonomy, wrong=2), "encoder": labelled_by(taxonomy, wrong=3)}
+    assert best_of(scored, ["tfidf", "encoder"], gold=gold(), taxonomy=taxonomy) == "encoder"
+
+
+def test_a_baseline_that_is_better_by_more_than_noise_is_the_best(taxonomy):
+    scored = {"tfidf": labelled_by(taxonomy, wrong=0), "encoder": labelled_by(taxonomy, wrong=24)}
+    assert best_of(scored, ["tfidf", "encoder"], gold=gold(), taxonomy=taxonomy) == "tfidf"

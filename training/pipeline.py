@@ -18,7 +18,7 @@ from inference.gold import GoldRecord, read_gold
 from inference.predictor import Predictor
 from training import champion, registry, runs, tracking
 from training.config import Config
-from training.contest import Decision, contend, version_tags
+from training.contest import Decision, best_of, contend, version_tags
 from training.encoders import Encoder, load_encoder
 from training.evaluation import Scored, gold_digest, score_model
 from training.gallery import Findings, describe, log_findings
@@ -102,7 +102,7 @@ def _train(config: Config, *, resume: bool, console: Console) -> Result:
                 base, calibrations[kind] = predictor.manifest.base, predictor.manifest.calibration
                 tags = version_tags(scored[kind], kind=kind, base=base, run_id=run.info.run_id, gold_sha256=digest)
                 versions[kind] = registry.register_model(models / kind, tags=tags)
-        best = max(versions, key=lambda k: float(scored[k].metrics["joint"]["macro_f1"]))
+        best = best_of(scored, list(versions), gold=gold, taxonomy=watch_list.taxonomy, seed=config.seed)
         decision = contend(
             versions[best],
             scored[best],
