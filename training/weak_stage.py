@@ -128,8 +128,8 @@ def _score_weak(
     *,
     seed: int,
 ) -> dict[str, Scored]:
-    # Gold has no metadata, as a user's new text has none: its functions cannot vote, and that is no silence.
-    weak = model.predict(votes, skip_kinds=("metadata",))
+    # Gold comes as a user's new text does, without metadata or article: their functions cannot vote, which is no silence.
+    weak = model.predict(votes, skip_kinds=("metadata", "document"))
     shifted = calibration.stance_probabilities(np.log(np.clip(weak.stance, 1e-9, 1.0)))
     labels = {
         MAJORITY: majority_labels(votes, applier.functions, watch_list.taxonomy),
