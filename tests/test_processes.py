@@ -32,7 +32,10 @@ def start(project: Path, *settings: str) -> subprocess.Popen[str]:
 
 
 def end_of(training: subprocess.Popen[str]) -> str:
-    said = training.communicate(timeout=500)[0]
+    try:
+        said = training.communicate(timeout=500)[0]
+    finally:
+        training.kill()
     assert training.returncode == 0, said
     return said
 

@@ -78,7 +78,10 @@ def start(project: Path, *settings: str, **environment: str) -> subprocess.Popen
 
 
 def end_of(training: subprocess.Popen[str]) -> None:
-    said = training.communicate(timeout=500)[0]
+    try:
+        said = training.communicate(timeout=500)[0]
+    finally:
+        training.kill()
     assert training.returncode == 0, said
 
 

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from inference.errors import ConfigError, InputError
 from training.config import Config, OutputConfig, load_config
-from training.store import store_uri, use_store
+from training.store import QUIET, store_uri, use_store
 
 if TYPE_CHECKING:
     from training.registry import Version
@@ -172,7 +172,7 @@ def _encoders(options: argparse.Namespace) -> int:
 def _mlflow(*arguments: str, store: str | None = None) -> int:
     if importlib.util.find_spec("mlflow") is None:
         raise ConfigError("MLflow is not installed: pip install 'rasd[train]'")
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {**os.environ, **QUIET}
     environment["MLFLOW_TRACKING_URI"] = store or store_uri()
     # MLflow starts uvicorn by name, which lies beside this Python where the environment is not activated.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"

@@ -75,6 +75,7 @@ class TrainingConfig(Section):
     weight_decay: float = Field(0.01, ge=0)
     stance_weight: float = Field(1.0, ge=0)
     expert_share: float = Field(1.0, ge=0)
+    clean_epochs: int = Field(0, ge=0)
     validation: float = Field(0.1, gt=0, lt=0.5)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     patience: int = Field(2, ge=1)

@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 _DPI = 110
 INK, SOFT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
@@ -46,9 +47,9 @@ def figure_of(columns: int = 1, *, width: float = 6.0, height: float = 4.0) -> t
         height: in inches.
     """
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width * columns, height), layout="constrained")
-        # Without it the first line of a heading touches the edge.
-        figure.get_layout_engine().set(h_pad=0.09, w_pad=0.07)  # type: ignore[union-attr]
+        # Without the padding the first line of a heading touches the edge.
+        layout = ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.07)
+        figure = Figure(figsize=(width * columns, height), layout=layout)
         axes = figure.subplots(1, columns, squeeze=False)
     return figure, list(axes.ravel())
 

@@ -70,7 +70,7 @@ def function_conflicts(names: Sequence[str], *, votes: npt.NDArray[np.int8], gro
     kept = np.sort(most[counts[most].sum(1) > 0])
     # Without any conflict there is still something to be said.
     kept = kept if len(kept) else np.sort(most)
-    chosen = f", of the {len(kept)} of {len(names)} functions with the most" if len(kept) < len(names) else ""
+    chosen = f" (the {len(kept)} of {len(names)} functions with the most)" if len(kept) < len(names) else ""
     title = f"Paragraphs on which two functions contradict each other{chosen}"
     counts, names = counts[np.ix_(kept, kept)], [names[k] for k in kept]
     size = max(4.0, 0.17 * len(names) + 2.2)

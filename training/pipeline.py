@@ -16,6 +16,7 @@ from rich.console import Console
 from inference.gold import GoldRecord, read_gold
 from inference.predictor import Predictor
 from training import champion, processes, registry, runs, tracking
+from training.clean import split_clean
 from training.config import Config
 from training.contest import Decision, best_of, contend, version_tags
 from training.encoders import Encoder, load_encoder
@@ -83,7 +84,8 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
     watch_list = load_watch_list(config.topics)
     encoder = load_encoder(config.encoder.name)
     processes.join()
-    gold = read_gold(config.corpus.gold, watch_list.taxonomy)
+    whole = read_gold(config.corpus.gold, watch_list.taxonomy)
+    clean, gold = split_clean(whole, epochs=config.training.clean_epochs)
     runs.open_store(config.output)
     for run_id in runs.mark_killed():
         console.print(f"Run {run_id} was killed; marked so")
@@ -102,7 +104,7 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
         mlflow.set_tags({"encoder.asked_for": encoder.name, "encoder.used": encoder.base})
         console.print(f"Encoder: {encoder.base}")
         digest = gold_digest(gold)
-        labelled, scored = label_stage(config, watch_list, gold, models, console)
+        labelled, scored = label_stage(config, watch_list, gold, models, console, keep_out=clean)
         tracking.log_dataset("gold", sha256=digest, rows=len(gold), context="evaluation")
         made = {"run_id": run.info.run_id, "seed": config.seed, **tracking.environment()}
         versions, calibrations, fitted = {}, {}, Fitted(np.empty(0, dtype=np.int64), [])
@@ -111,7 +113,9 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
                 if kind == "tfidf":
                     tfidf_stage(config, watch_list, labelled, models / kind, made)
                 else:
-                    fitted = encoder_stage(config, watch_list, encoder, labelled, models, made, space=space)
+                    fitted = encoder_stage(
+                        config, watch_list, encoder, labelled, models, made, space=space, clean=clean
+                    )
                 predictor = Predictor(models / kind)
                 answers = predictor.predict([r.text for r in gold])
                 scored[kind] = score_model(name, answers, gold, watch_list.taxonomy, seed=config.seed)

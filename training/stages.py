@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from inference.calibration import Calibration
+from inference.gold import GoldRecord
 from inference.lexicon import Matcher
 from training import export
 from training.batches import build_dataset, predict_logits
 from training.calibrate import calibrate, shift_to_feed
+from training.clean import refine
 from training.config import Config
 from training.encoders import Encoder
 from training.expert import topic_expert
@@ -88,6 +90,7 @@ def encoder_stage(
     facts: Mapping[str, Any],
     *,
     space: Workspace,
+    clean: Sequence[GoldRecord] = (),
 ) -> Fitted:
     """Fine-tune the encoder on the weak labels, calibrate it on the held-out part, and write its folders.
 
@@ -101,6 +104,7 @@ def encoder_stage(
         models: the models folder.
         facts: what the manifest says of the training.
         space: keeps the checkpoints.
+        clean: labelled by people, for the second stage; none leaves it out.
     """
     done = Fitted.kept(space) if is_made_by(models / "encoder", str(facts["run_id"])) else None
     if done is not None:
@@ -122,6 +126,8 @@ def encoder_stage(
         resume=space.resumed,
     )
     model = tuned.model.cpu()
+    if clean:
+        refine(model, encoder, clean, matcher=matcher, taxonomy=watch_list.taxonomy, config=config)
     model.consult(topic_expert(data.weak_model), share=config.training.expert_share)
     topics, stance = predict_logits(model, held_out, pad_id=encoder.pad_id)
     calibration = _calibrate(config, data, topics, stance)

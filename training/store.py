@@ -16,6 +16,9 @@ from training.config import OutputConfig, load_config
 _SQLITE = "sqlite:///"
 _DEFAULT = Path("configs/default.yaml")
 _ANSWERED = 10
+# For MLflow's servers: nothing is told to its makers, and none of the half a dozen processes is started that would
+# judge answers of language models.
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def store_uri(output: OutputConfig | None = None) -> str:

@@ -30,6 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from inference.errors import ConfigError, RasdError
+from training.store import QUIET
 
 _NAME = "rasd"
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -145,7 +146,7 @@ def store_server(folder: Path, *, host: str, port: int) -> Iterator[tuple[Postgr
         command += ["--host", host, "--port", str(port), "--workers", "2"]
         # MLflow starts uvicorn by name, which lies beside this Python where the environment is not activated.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        environment = {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        environment = {**os.environ, "PATH": path, **QUIET}
         environment.pop("MLFLOW_TRACKING_URI", None)
         server = subprocess.Popen(command, env=environment, start_new_session=True)
         try:

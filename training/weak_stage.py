@@ -55,7 +55,13 @@ class Labelled:
 
 
 def label_stage(
-    config: Config, watch_list: WatchList, gold: list[GoldRecord], models: Path, console: Console
+    config: Config,
+    watch_list: WatchList,
+    gold: list[GoldRecord],
+    models: Path,
+    console: Console,
+    *,
+    keep_out: Sequence[GoldRecord] = (),
 ) -> tuple[Labelled, dict[str, Scored]]:
     """Load the corpus, label it weakly, and score majority vote and label model on gold.
 
@@ -65,12 +71,13 @@ def label_stage(
         gold: labelled by reading; kept out of the corpus.
         models: the models folder; ``weak`` is written into it.
         console: where the corpus' counts go.
+        keep_out: more paragraphs labelled by reading that must not come in as weakly labelled ones.
 
     Raises:
         CorpusError: where no function says yes to any paragraph.
     """
     with runs.stage("weak labels"):
-        corpus = load_corpus(config.corpus, gold_texts=[r.text for r in gold], seed=config.seed)
+        corpus = load_corpus(config.corpus, gold_texts=[r.text for r in (*gold, *keep_out)], seed=config.seed)
         left_out = ", ".join(f"{n} {why}" for why, n in corpus.dropped.items() if n) or "none left out"
         console.print(f"Corpus: {len(corpus.data)} of {corpus.read} paragraphs ({left_out})")
         applier = make_applier(config, watch_list, skip_broken=False)
