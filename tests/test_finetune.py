@@ -133,6 +133,8 @@ def test_a_fine_tuning_that_had_ended_is_not_begun_again(tune: Callable[..., Tun
     whole = tune()
     again = tune(resume=True, kill=0)
     assert_same(again, whole)
+    learns = [{n for n, p in t.model.named_parameters() if p.requires_grad} for t in (again, whole)]
+    assert learns[0] == learns[1]
     assert [h["eval_loss"] for h in again.history if "eval_loss" in h] == [
         h["eval_loss"] for h in whole.history if "eval_loss" in h
     ]

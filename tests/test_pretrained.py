@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from inference.encoder import EncoderEngine
 from inference.errors import ModelFolderError
 from inference.folder import read_manifest
 from tests import tiny
+from training.card import model_card
 from training.pretrained import RasdModel, Reader
 
 FOLDER = Path("models") / "encoder-transformers"
@@ -59,3 +61,10 @@ def test_the_card_tells_data_labels_metrics_with_intervals_limits_and_licence(he
     for word in ("Licence:", "## Limits", "Weak labels", "sha256 of the corpus", "`arms_deal`"):
         assert word in card
     assert ("from_pretrained" in card) == (folder == "encoder-transformers")
+
+
+def test_the_card_says_where_people_labelled_some_of_the_training_paragraphs(here: Path) -> None:
+    manifest = read_manifest(here / "models" / "encoder")
+    assert "No training paragraph was labelled by hand." in model_card(manifest)
+    taught = replace(manifest, training={**manifest.training, "clean": 60})
+    assert "trained a little on 60 paragraphs that people labelled" in model_card(taught)

@@ -51,7 +51,8 @@ def assert_whole_or_absent(models: Path) -> None:
 
 def assert_as_uninterrupted(project: Path, trained: Path) -> None:
     assert metrics_of(project) == metrics_of(trained)
-    for file in ("encoder/model.onnx", "tfidf/model.skops", "encoder-transformers/model.safetensors"):
+    # skops numbers its objects by their places in memory, so the baseline's file has no hash of its own.
+    for file in ("encoder/model.onnx", "encoder-transformers/model.safetensors"):
         assert sha256_file(project / "models" / file) == sha256_file(trained / "models" / file), file
     champion = [json.loads((p / "models" / "champion.json").read_text("utf-8")) for p in (project, trained)]
     assert champion[0]["model"] == champion[1]["model"]

@@ -38,8 +38,8 @@ neutral) it takes towards each.
 
 ## Training data and labels
 Weak labels: labelling functions (words and phrases of the watch list) vote, a label model weighs the votes, and the
-probabilities that it gives are learned from. No training paragraph was labelled by hand. sha256 of the corpus:
-`{manifest.data_sha256}`.
+probabilities that it gives are learned from. {_by_people(manifest)}
+sha256 of the corpus: `{manifest.data_sha256}`.
 
 ## Metrics on gold
 {_metrics(manifest.training.get("metrics"), manifest.training.get("intervals") or {})}
@@ -57,6 +57,15 @@ def body(card: str) -> str:
     parts = card.split("---\n", 2)
     text = parts[2].lstrip() if len(parts) == 3 and not parts[0] else card
     return text.partition("\n")[2].lstrip() if text.startswith("# ") else text
+
+
+def _by_people(manifest: Manifest) -> str:
+    count = manifest.training.get("clean", 0) if manifest.kind == "encoder" else 0
+    if not count:
+        return "No training paragraph was labelled by hand."
+    return (
+        f"Afterwards it was trained a little on {count} paragraphs that people labelled; the metrics leave those out."
+    )
 
 
 def _licence(manifest: Manifest) -> str:

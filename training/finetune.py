@@ -20,6 +20,7 @@ from training.checkpoints import Checkpoint, Checkpoints, newest
 from training.config import Config, TrainingConfig
 from training.encoders import Encoder
 from training.frozen import ROW, StateCollator, States, keep_states
+from training.halves import Halves
 from training.model import JointModel
 from training.probe import mean_features, probe_heads
 from training.sampling import EpochSampler
@@ -73,7 +74,8 @@ def finetune(
     model = JointModel(encoder.model, topics=labels.topics.shape[1], functions=votes.shape[1])
     checkpoint = newest(work, _setting(t)) if resume else None
     finished = checkpoint is not None and checkpoint.finished
-    states = None if finished else _freeze(model, parts, encoder, t, work)
+    halves = model.freeze(t.freeze_layers)
+    states = None if finished else _states(halves, model, parts, encoder, t, work)
     if checkpoint is None:
         own = states["train"] if states else None
         features = mean_features(model, parts["train"], pad_id=encoder.pad_id, precision=t.precision, states=own)
@@ -83,7 +85,7 @@ def finetune(
         # Trained to the end, then killed: what is left to do begins with the best model.
         best = checkpoint.best or checkpoint.path
         model.load_state_dict(load_file(best / SAFE_WEIGHTS_NAME))
-        return Tuned(model.eval(), checkpoint.history)
+        return Tuned(model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), checkpoint.history)
     return _fit(model, parts, states, checkpoint, config=config, pad_id=encoder.pad_id, work=work, callbacks=callbacks)
 
 
@@ -100,7 +102,8 @@ def follow(encoder: Encoder, config: Config) -> None:
     set_seed(config.seed)
     parts = {name: Dataset.load_from_disk(str(told["work"] / name)) for name in ("train", "validation")}
     model = JointModel(encoder.model, topics=told["topics"], functions=told["functions"])
-    states = _freeze(model, parts, encoder, config.training, told["work"])
+    halves = model.freeze(config.training.freeze_layers)
+    states = _states(halves, model, parts, encoder, config.training, told["work"])
     _fit(model, parts, states, told["checkpoint"], config=config, pad_id=encoder.pad_id, work=told["work"])
 
 
@@ -117,10 +120,14 @@ def _call_others(parts: Mapping[str, Dataset], model: JointModel, checkpoint: Ch
     )
 
 
-def _freeze(
-    model: JointModel, parts: Mapping[str, Dataset], encoder: Encoder, t: TrainingConfig, work: Path
+def _states(
+    halves: Halves | None,
+    model: JointModel,
+    parts: Mapping[str, Dataset],
+    encoder: Encoder,
+    t: TrainingConfig,
+    work: Path,
 ) -> dict[str, States] | None:
-    halves = model.freeze(t.freeze_layers)
     if halves is None or not t.frozen_cache_gb:
         return None
     if torch.cuda.is_available() and processes.is_first():

@@ -106,7 +106,7 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
         digest = gold_digest(gold)
         labelled, scored = label_stage(config, watch_list, gold, models, console, keep_out=clean)
         tracking.log_dataset("gold", sha256=digest, rows=len(gold), context="evaluation")
-        made = {"run_id": run.info.run_id, "seed": config.seed, **tracking.environment()}
+        made = {"run_id": run.info.run_id, "seed": config.seed, "clean": len(clean), **tracking.environment()}
         versions, calibrations, fitted = {}, {}, Fitted(np.empty(0, dtype=np.int64), [])
         for kind, name in (("tfidf", TFIDF), ("encoder", f"encoder ({encoder.label})")):
             with runs.stage(name):

@@ -125,9 +125,10 @@ def encoder_stage(
         callbacks=[MetricsCallback()],
         resume=space.resumed,
     )
-    model = tuned.model.cpu()
+    model = tuned.model
     if clean:
         refine(model, encoder, clean, matcher=matcher, taxonomy=watch_list.taxonomy, config=config)
+    model = model.cpu()
     model.consult(topic_expert(data.weak_model), share=config.training.expert_share)
     topics, stance = predict_logits(model, held_out, pad_id=encoder.pad_id)
     calibration = _calibrate(config, data, topics, stance)
