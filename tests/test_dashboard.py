@@ -98,7 +98,7 @@ def dashboard(project: Path, run: dict[str, Any]) -> Iterator[str]:
 
 
 def _until_up(address: str, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 90
+    end = time.monotonic() + 240
     while time.monotonic() < end:
         assert server.poll() is None, "the dashboard ended before it was up"
         try:
@@ -106,7 +106,7 @@ def _until_up(address: str, server: subprocess.Popen[bytes]) -> None:
                 return
         except OSError:
             time.sleep(0.3)
-    raise AssertionError("the dashboard was not up after 90 s")
+    raise AssertionError("the dashboard was not up after 240 s")
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,8 @@ def test_a_hostile_paragraph_is_shown_and_never_run(browser: Any, tmp_path: Path
     file.write_text(test_report.report(test_report.HOSTILE), "utf-8", "replace")
     browser.get(f"file://{file}")
     shows(browser, "2 of 2 paragraphs")
-    text = browser.find_element(By.CSS_SELECTOR, "article p.text").get_attribute("textContent")
+    # A lone surrogate does not come through the driver.
+    text = browser.execute_script("return document.querySelector('article p.text').textContent.toWellFormed()")
     assert "</script><script>alert('س')</script><img src=x onerror=alert(1)>" in text
     assert browser.find_elements(By.CSS_SELECTOR, "article script, article img") == []
     # Nothing of it ran: an alert would stand in the way of this.
