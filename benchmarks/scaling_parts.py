@@ -1,4 +1,4 @@
-"""One part of ``benchmarks/scaling.py`` on so many rows of a corpus, as a process whose time and memory are measured."""
+"""One part of ``benchmarks/scaling.py`` on so many rows of a corpus: a process whose time and memory are measured."""
 
 from __future__ import annotations
 
