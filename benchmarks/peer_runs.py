@@ -41,7 +41,7 @@ class Peer:
 
 PEERS = (
     Peer("snorkel_trainer", "Snorkel + stock Trainer", "snorkel", 2.0),
-    Peer("setfit_clean", "SetFit on clean labels", "setfit", 5.0),
+    Peer("setfit_clean", "SetFit on clean labels", "setfit", 3.0),
     Peer("zero_shot", "zero-shot likeness", ""),
     Peer("tfidf_svm", "TF-IDF + SVM, clean labels", ""),
 )
@@ -100,9 +100,9 @@ def run_peer(peer: Peer, python: str, job: Job, golds: dict[str, list[GoldRecord
     work = job.answers.parent
     write_job(work / "job.json", job)
     used = run([python, str(FOLDER / f"{peer.script}.py"), str(work / "job.json")], work=work)
-    row: dict[str, Any] = {"lines": code_lines(FOLDER / f"{peer.script}.py"), "effort": peer.effort, **figures(used)}
+    row: dict[str, Any] = {"lines": code_lines(FOLDER / f"{peer.script}.py"), "effort": job.effort, **figures(used)}
     if used.code:
-        return {**row, "failed": used.log.strip().splitlines()[-1] if used.log.strip() else f"exit code {used.code}"}
+        return {**row, "failed": used.reason}
     answers = json.loads(job.answers.read_text("utf-8"))
     present, stance = np.array(answers["present"], dtype=bool), np.array(answers["stance"])
     start, row["quality"] = 0, {}

@@ -57,7 +57,7 @@ def run_rasd(models: Path | None, golds: dict[str, list[GoldRecord]], work: Path
         command = [sys.executable, "-m", "inference.cli", "train", *(p for s in settings for p in ("--set", s))]
         used = run(command, work=work)
         if used.code:
-            return {"Rasd": {"failed": used.log.strip().splitlines()[-1], "lines": 1, **figures(used)}}
+            return {"Rasd": {"failed": used.reason, "lines": 1, **figures(used)}}
         taken |= figures(used)
     for kind in ("encoder", "tfidf", "weak"):
         predictor = Predictor(models / kind)

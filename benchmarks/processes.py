@@ -42,6 +42,13 @@ class Used:
     code: int
     log: str
 
+    @property
+    def reason(self) -> str:
+        """The line of the log that most likely says why the process failed."""
+        lines = [line.strip() for line in self.log.replace("\r", "\n").splitlines() if line.strip()]
+        told = [line for line in lines if "Error" in line] or lines
+        return told[-1] if told else f"exit code {self.code}"
+
 
 def run(command: Sequence[str], *, work: Path, environment: Mapping[str, str] | None = None) -> Used:
     """Run a command to its end and give what it took.

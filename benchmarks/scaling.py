@@ -73,7 +73,7 @@ def measure(part: str, rows: int, options: argparse.Namespace, work: Path) -> di
         command += ["--models", str(options.models.resolve())]
     used = run(command, work=work)
     if used.code:
-        return {"part": part, "rows": rows, "failed": used.log.strip().splitlines()[-1] if used.log.strip() else ""}
+        return {"part": part, "rows": rows, "failed": used.reason}
     found = json.loads(answer.read_text("utf-8"))
     return {"part": part, "rows": rows, "peak_mb": used.peak_mb, "process_seconds": used.seconds, **found}
 

@@ -127,6 +127,21 @@ def test_a_process_is_measured_by_itself(tmp_path):
     assert "done" in grown.log
 
 
+def test_a_failed_process_gives_its_reason(tmp_path):
+    failed = processes.run([sys.executable, "-c", "raise ValueError('no encoder')"], work=tmp_path)
+    assert failed.reason == "ValueError: no encoder"
+    assert (
+        processes.Used(
+            1,
+            1,
+            1,
+            -9,
+            "",
+        ).reason
+        == "exit code -9"
+    )
+
+
 # Scaling
 
 

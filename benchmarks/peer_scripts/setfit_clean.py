@@ -8,7 +8,7 @@ from setfit import SetFitModel, Trainer, TrainingArguments
 from benchmarks.peer_scripts.exchange import STANCES, read_job, write_answers
 
 job = read_job()
-arguments = TrainingArguments(batch_size=16, num_epochs=1, num_iterations=int(job.effort), seed=13)
+arguments = TrainingArguments(batch_size=16, num_epochs=1, num_iterations=max(1, round(job.effort)), seed=13)
 
 
 def fit(texts: list[str], labels: list[list[int]] | list[int], strategy: str | None) -> SetFitModel:

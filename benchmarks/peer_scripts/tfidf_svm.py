@@ -11,7 +11,9 @@ from benchmarks.peer_scripts.exchange import STANCES, read_job, write_answers
 job = read_job()
 texts = [r["text"] for r in job.clean]
 present = np.array([[int(t in r["topics"]) for t in job.topics] for r in job.clean])
-topic_model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), OneVsRestClassifier(LinearSVC()))
+topic_model = make_pipeline(
+    TfidfVectorizer(ngram_range=(1, 2)), OneVsRestClassifier(LinearSVC(class_weight="balanced"))
+)
 topic_model.fit(texts, present)
 
 pairs = [(f"{job.topics[t]} {r['text']}", STANCES.index(s)) for r in job.clean for t, s in r["topics"].items()]
