@@ -43,7 +43,7 @@ Ints = npt.NDArray[np.int64]
 
 RECIPES = {
     "ArabicStanceX": Recipe(epochs=2, learning_rate=2e-4, freeze_layers=6, batch_size=32),
-    "ANS": Recipe(epochs=3, learning_rate=1.5e-4, swap=True),
+    "ANS": Recipe(epochs=6, learning_rate=1.5e-4),
 }
 PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
     "ArabicStanceX": {"published: MARBERTv2": {"two": 0.74, "macro": 0.67}},

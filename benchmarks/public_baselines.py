@@ -23,7 +23,7 @@ from inference.tfidf import WORD_PATTERN
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_STRENGTHS = (1.0, 3.0, 10.0, 30.0)
+_STRENGTHS = (1.0, 5.0, 25.0)
 
 
 @dataclass(frozen=True)
