@@ -2,8 +2,8 @@
 
 import numpy as np
 from datasets import Dataset
-from sentence_transformers import SentenceTransformer
-from setfit import SetFitModel, Trainer, TrainingArguments
+from sentence_transformers import SentenceTransformer  # type: ignore[import-not-found, import-untyped, unused-ignore]
+from setfit import SetFitModel, Trainer, TrainingArguments  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 from benchmarks.peer_scripts.exchange import STANCES, read_job, write_answers
 

@@ -6,12 +6,12 @@ The functions are the watch list's own: each a Snorkel labelling function that a
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pandas as pd  # type: ignore[import-not-found, import-untyped, unused-ignore]
 import torch
 from datasets import Dataset
-from snorkel.labeling import LabelingFunction, PandasLFApplier
-from snorkel.labeling.model import LabelModel
-from snorkel.preprocess import preprocessor
+from snorkel.labeling import LabelingFunction, PandasLFApplier  # type: ignore[import-not-found, import-untyped, unused-ignore]
+from snorkel.labeling.model import LabelModel  # type: ignore[import-not-found, import-untyped, unused-ignore]
+from snorkel.preprocess import preprocessor  # type: ignore[import-not-found, import-untyped, unused-ignore]
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -31,7 +31,7 @@ rules = Applier(watch_list).functions
 lexical = {f.name: f for f in watch_list.functions}
 
 
-@preprocessor(memoize=True)
+@preprocessor(memoize=True)  # type: ignore[untyped-decorator, unused-ignore]
 def with_tokens(row: Any) -> Any:
     """Fold and split a row once for all functions."""
     row.tokens = tokenise(row.text)
