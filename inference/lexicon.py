@@ -37,6 +37,7 @@ _SENTENCE_END = re.compile(
 )
 # The arrays of a batch should stay within a processor's cache.
 _BATCH_TEXTS = 1024
+_FEW = 4
 _BATCH_CHARACTERS = 400_000
 
 
@@ -176,11 +177,21 @@ class Matcher:
         Returns:
             shape ``(texts, functions)``; -1 is abstain.
         """
+        if len(texts) <= _FEW:
+            return self._votes_one_by_one(texts)
         votes = np.empty((len(texts), len(self.functions)), dtype=np.int8)
         for start, end in _batches(texts):
             folded = fold_batch(texts[start:end])
             with self._program.lock:
                 votes[start:end] = batch_votes(self._program, self._rules, folded, abstain=ABSTAIN)
+        return votes
+
+    def _votes_one_by_one(self, texts: Sequence[str]) -> npt.NDArray[np.int8]:
+        # The tables that make batches fast take longer to build than a few texts to match.
+        votes = np.full((len(texts), len(self.functions)), ABSTAIN, dtype=np.int8)
+        for row, text in zip(votes, texts, strict=True):
+            for match in self.match(tokenise(text)):
+                row[match.function] = self._rules[match.function].vote
         return votes
 
     def match(self, tokens: Tokens) -> list[Match]:

@@ -29,14 +29,13 @@ neutral) it takes towards each.
 
 - Kind: {manifest.kind}
 - Base: **{manifest.base}**
-- Licence: {_LICENCES.get(manifest.kind, "MIT")}
+- Licence: {_LICENCES.get(manifest.kind, "MIT")}{_precision(manifest)}
 
 ## Topics
 {topics}
 
 ## Training data
-Weak labels (labelling functions and a label model) over paragraphs that were invented for the purpose; no paragraph
-was labelled by hand. sha256 of the corpus: `{manifest.data_sha256}`.
+{_data(manifest)} sha256 of the corpus: `{manifest.data_sha256}`.
 
 ## Metrics on gold
 {_metrics(manifest.training.get("metrics"))}
@@ -45,6 +44,24 @@ was labelled by hand. sha256 of the corpus: `{manifest.data_sha256}`.
 Modern Standard Arabic news. Dialect, tweets and other languages were not trained on. A stance is the attitude of the
 paragraph's principal voice, not the newspaper's. Probabilities are calibrated on weak labels, not on people's.
 """
+
+
+def _data(manifest: Manifest) -> str:
+    if teacher := manifest.training.get("distilled_from"):
+        return (
+            f"Distilled from {teacher['base']} (manifest sha256 `{teacher['manifest_sha256']}`):\n"
+            "it learnt that model's answers on paragraphs without labels."
+        )
+    return (
+        "Weak labels (labelling functions and a label model) over paragraphs that were invented for the purpose; no\n"
+        "paragraph was labelled by hand."
+    )
+
+
+def _precision(manifest: Manifest) -> str:
+    if "precision" not in manifest.engine:
+        return ""
+    return f"\n- Precision: {manifest.engine['precision']} (on gold: {manifest.engine['precision_reason']})"
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> str:

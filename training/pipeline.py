@@ -88,8 +88,13 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
                 if kind == "tfidf":
                     tfidf_stage(config, watch_list, labelled, models / kind, facts)
                 else:
-                    fitted = encoder_stage(config, watch_list, encoder, labelled, models, facts, resume=resume)
+                    fitted = encoder_stage(
+                        config, watch_list, encoder, labelled, models, facts, gold=gold, resume=resume
+                    )
                 predictor = Predictor(models / kind)
+                if precision := predictor.manifest.engine.get("precision"):
+                    reason = predictor.manifest.engine["precision_reason"]
+                    console.print(f"The encoder is served in {precision} ({reason})", markup=False)
                 answers = predictor.predict([r.text for r in gold])
                 scored[kind] = score_model(name, answers, gold, watch_list.taxonomy, seed=config.seed)
                 log_summary([scored[kind]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from inference.calibration import Calibration
+from inference.gold import GoldRecord
 from inference.lexicon import Matcher
 from training import export, tracking
 from training.batches import build_dataset, predict_logits
@@ -18,6 +19,7 @@ from training.config import Config
 from training.encoders import Encoder
 from training.expert import topic_expert
 from training.finetune import finetune
+from training.quantise import GoldCheck
 from training.tfidf import fit_tfidf
 from training.topics import WatchList
 from training.weak_stage import Labelled
@@ -67,6 +69,7 @@ def encoder_stage(
     models: Path,
     facts: Mapping[str, Any],
     *,
+    gold: Sequence[GoldRecord],
     resume: bool,
 ) -> Fitted:
     """Fine-tune the encoder on the weak labels, calibrate it on the held-out part, and write its folder.
@@ -78,6 +81,7 @@ def encoder_stage(
         data: the weakly labelled corpus.
         models: the models folder.
         facts: what the manifest says of the training.
+        gold: what int8 must hold its accuracy on to be served; nothing is learnt from it.
         resume: go on from the newest whole checkpoint.
     """
     window = config.encoder.max_tokens
@@ -110,5 +114,7 @@ def encoder_stage(
         max_tokens=window,
         training=facts,
         data_sha256=data.corpus.digest,
+        check=GoldCheck.of(gold, watch_list.taxonomy),
+        examples=data.texts(data.validation),
     )
     return Fitted(np.asarray(train_set["length"][:], dtype=np.int64), progress.history)
