@@ -181,7 +181,8 @@ class TfidfEngine:
             self._char.added(by_char, text, np.concatenate([_NONE, *grams]), loud),
         )
         each = np.concatenate(parts).T
-        added = np.stack([np.bincount(owners, weights=own, minlength=len(matches)) for own in each], axis=1)
+        sums = [np.bincount(owners, weights=own, minlength=len(matches)) for own in each]
+        added = np.stack(sums, axis=1, dtype=np.float64)
         return list(zip(firsts, lasts, strict=True)), added
 
     def _grams(self, chunks: Sequence[str]) -> list[IntArray]:

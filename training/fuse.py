@@ -36,8 +36,8 @@ class _Heads(torch.autograd.Function):
     def forward(
         _: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int, scaling: float
     ) -> torch.Tensor:
-        split = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
-        found = torch.nn.functional.scaled_dot_product_attention(*split, scale=scaling)
+        q, k, v = (t.reshape(*t.shape[:2], heads, -1).transpose(1, 2) for t in (query, key, value))
+        found = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
         return found.transpose(1, 2).flatten(2)
 
     @staticmethod
@@ -62,7 +62,7 @@ def _attend(
         raise ValueError("the fused attention reads one text without padding, and got a mask")
     heads, size = query.shape[1], query.shape[3]
     joined = (t.transpose(1, 2).flatten(2) for t in (query, key, value))
-    found = _Heads.apply(*joined, int(heads), float(scaling or size**-0.5))
+    found = _Heads.apply(*joined, int(heads), float(scaling or size**-0.5))  # type: ignore[no-untyped-call]
     return found.unflatten(-1, (int(heads), int(size))), None
 
 
