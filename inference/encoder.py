@@ -29,7 +29,7 @@ from inference.text import View, clean_view
 
 _CHUNK = 4000
 _LONGEST_WORD = 100
-_GROUP = 32
+_GROUP, _FEW = 32, 4
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,14 @@ class EncoderEngine:
     def _score(self, texts: Sequence[str], threads: int) -> list[Scores]:
         read = [self._read(t) for t in texts]
         places = [(r, start) for r in read for start in r.starts]
-        fired = self._matcher.votes([r.window_text(start, self._room) for r, start in places]) != ABSTAIN
+        own = [r.window_text(start, self._room) for r, start in places]
+        fired = self._matcher.votes(own, one_by_one=len(own) <= _FEW) != ABSTAIN
         windows = [(r, start, row) for (r, start), row in zip(places, fired.astype(np.float32), strict=True)]
-        if threads == 1 or len(windows) == 1:
-            outputs = [self._run(w) for w in windows]
-        else:
+        if threads > 1 and len(windows) > 1:
             with ThreadPoolExecutor(threads) as pool:
-                outputs = list(pool.map(self._run, windows))
-        ready = iter(outputs)
+                ready = iter([*pool.map(self._run, windows)])
+        else:
+            ready = map(self._run, windows)
         return [self._merge(r, [next(ready) for _ in r.starts]) for r in read]
 
     def _read(self, text: str) -> _Read:
