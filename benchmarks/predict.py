@@ -1,7 +1,7 @@
 """Measures predict against ``transformers.pipeline``, on the same checkpoint and the same paragraphs, in one run.
 
-``python benchmarks/predict.py --corpus FILE.jsonl[.gz] [--rows N] [--shapes embedded arabert] [--tfidf FOLDER]``
-prints a table and one JSON object.
+``python benchmarks/predict.py --corpus FILE.jsonl[.gz] [--rows N] [--shapes embedded arabert] [--tfidf FOLDER]
+[--fast FOLDER] [--json FILE]`` prints a table and one JSON object.
 
 The checkpoints are the embedded encoder, and one of AraBERT-base's shape with random weights (what a layer computes
 takes as long whatever its weights are). Rasd serves the joint model with its heads, votes and evidence; the pipeline
@@ -17,7 +17,6 @@ import itertools
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,10 +30,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np  # noqa: E402
-import onnx  # noqa: E402
-import onnxruntime as ort  # noqa: E402
 import torch  # noqa: E402
-from onnx import TensorProto, helper  # noqa: E402
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: E402
 from tokenizers.trainers import WordPieceTrainer  # noqa: E402
 from transformers import (  # noqa: E402
@@ -45,11 +41,14 @@ from transformers import (  # noqa: E402
     pipeline,
 )
 
+from benchmarks.int8_rate import layer_products, measured_rate, operations  # noqa: E402
 from benchmarks.machine import machine  # noqa: E402
+from benchmarks.start_up import start_up  # noqa: E402
 from inference.calibration import Calibration  # noqa: E402
-from inference.folder import MANIFEST, read_manifest, write_folder  # noqa: E402
+from inference.folder import MANIFEST, SEAL, read_manifest, write_folder  # noqa: E402
 from inference.predictor import Predictor  # noqa: E402
 from inference.processor import adds_int8_exactly, usable_cores  # noqa: E402
+from training.batches import tokenise_texts  # noqa: E402
 from training.encoders import Encoder, load_encoder  # noqa: E402
 from training.export import export_encoder  # noqa: E402
 from training.model import JointModel  # noqa: E402
@@ -58,20 +57,6 @@ from training.topics import load_watch_list  # noqa: E402
 
 WINDOW = 256
 _PACKAGES = ("torch", "transformers", "onnxruntime", "tokenizers", "numpy")
-TEXT = "وقّعت وزارة الدفاع عقداً لشراء صواريخ ومدرعات من الشركة، ويبدأ تسليم الأسلحة في الربيع المقبل."
-MEASURED = """
-import os, subprocess, sys, time
-start = time.perf_counter()
-running = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-_, status, used = os.wait4(running.pid, 0)
-print(time.perf_counter() - start, used.ru_maxrss)
-sys.exit(status != 0)
-"""
-PIPELINE_SCRIPT = """
-import sys
-from transformers import pipeline
-print(pipeline("text-classification", model=sys.argv[1])(sys.argv[2], truncation=True, max_length=256))
-"""
 
 
 def read_texts(path: Path, rows: int) -> list[str]:
@@ -96,8 +81,8 @@ def arabert_shape(texts: list[str]) -> Encoder:
     return Encoder(model, tokenizer, "arabert-shape", "random weights of AraBERT-base's shape", "", 0)
 
 
-def export_both(encoder: Encoder, work: Path) -> dict[str, Path]:
-    """Export a joint model with random heads in fp32 and in int8."""
+def export_both(encoder: Encoder, texts: list[str], work: Path) -> dict[str, Path]:
+    """Export a joint model with random heads in fp32 and in int8, outlying channels split off as in a training."""
     watch_list = load_watch_list(ROOT / "configs" / "topics.yaml")
     joint = JointModel(encoder.model, topics=len(watch_list.taxonomy), functions=len(watch_list.functions))
     torch.nn.init.normal_(joint.query, std=0.05)
@@ -116,9 +101,10 @@ def export_both(encoder: Encoder, work: Path) -> dict[str, Path]:
 
     def fill(folder: Path) -> None:
         for path in plain.iterdir():
-            if path.name not in (MODEL_FILE, MANIFEST):
+            if path.name not in (MODEL_FILE, MANIFEST, SEAL):
                 shutil.copy(path, folder)
-        quantise(plain / MODEL_FILE, folder / MODEL_FILE, reduce_range=reduce_range)
+        typical = tokenise_texts(encoder, texts[:32], max_tokens=WINDOW)
+        quantise(plain / MODEL_FILE, folder / MODEL_FILE, reduce_range=reduce_range, typical=typical)
 
     engine = {**manifest.engine, "precision": "int8", "reduce_range": reduce_range}
     return {"fp32": plain, "int8": write_folder(work / "int8", replace(manifest, engine=engine), fill)}
@@ -156,71 +142,29 @@ def pipeline_rates(folder: Path, texts: list[str]) -> dict[str, float]:
     }
 
 
-def matrix_rate() -> float:
-    """Give the machine's int8 rate on a layer's matrix product, in billions of multiplications and additions."""
-    rows, inner, columns = 256, 768, 3072
-    graph = helper.make_graph(
-        [helper.make_node("MatMulInteger", ["a", "b"], ["c"])],
-        "product",
-        [helper.make_tensor_value_info("a", TensorProto.UINT8, [rows, inner])],
-        [helper.make_tensor_value_info("c", TensorProto.INT32, [rows, columns])],
-        [onnx.numpy_helper.from_array(np.ones((inner, columns), np.int8), "b")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    given = {"a": np.ones((rows, inner), np.uint8)}
-    session.run(None, given)
-    start, times = time.perf_counter(), 100
-    for _ in range(times):
-        session.run(None, given)
-    return 2 * rows * inner * columns * times / (time.perf_counter() - start) / 1e9
-
-
-def operations(encoder: Encoder, texts: list[str]) -> float:
-    """Give the billions of operations that the layers' matrix products take per paragraph, on average."""
-    config = encoder.model.config
-    weights = config.num_hidden_layers * (4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size)
-    tokens = np.mean([min(len(e.ids), WINDOW) for e in encoder.tokenizer.encode_batch(texts)])
-    return float(2 * weights * tokens / 1e9)
-
-
-def process(command: list[str]) -> dict[str, float]:
-    """Run a process and give its seconds and its peak memory."""
-    # A process that a large one starts counts the large one's memory as its peak; a small one stands between.
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, *command], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    seconds, kilobytes = map(float, done.stdout.split())
-    return {"seconds": seconds, "peak_mb": kilobytes / 1024}
-
-
-def start_up(folder: Path, checkpoint: Path, runs: int) -> dict[str, dict[str, float]]:
-    """Time processes that answer one text, the best of some runs each."""
-    rasd = [sys.executable, "-m", "inference.cli", "predict", "--model", str(folder), TEXT]
-    other = [sys.executable, "-c", PIPELINE_SCRIPT, str(checkpoint), TEXT]
-    return {
-        name: min((process(command) for _ in range(runs)), key=lambda r: r["seconds"])
-        for name, command in (("rasd", rasd), ("pipeline", other))
-    }
-
-
-def measure(encoder: Encoder, texts: list[str], work: Path, runs: int) -> dict[str, Any]:
+def measure(encoder: Encoder, texts: list[str], work: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Measure one checkpoint."""
     checkpoint = classifier(encoder, work / "checkpoint")
-    folders = export_both(encoder, work)
+    folders = export_both(encoder, texts, work)
     rates = {f"rasd {p}": rate(Predictor(f).predict, texts) for p, f in folders.items()}
     rates |= pipeline_rates(checkpoint, texts)
-    per_text = operations(encoder, texts)
+    if options.fast:
+        rates["rasd fast"] = rate(Predictor(options.fast).predict, texts)
+    config = encoder.model.config
+    tokens = float(np.mean([min(len(e.ids), WINDOW) for e in encoder.tokenizer.encode_batch(texts)]))
+    products = layer_products(config.hidden_size, config.intermediate_size) * config.num_hidden_layers
+    per_text = operations(products, tokens)
     return {
         "base": encoder.base,
         "paragraphs_per_second": rates,
         "times_pipeline": rates["rasd int8"] / rates["pipeline"],
         "times_tuned": rates["rasd int8"] / rates["pipeline tuned"],
+        **({"times_fast": rates["rasd fast"] / rates["pipeline"]} if options.fast else {}),
+        "tokens": tokens,
         "gops_per_paragraph": per_text,
         "gops": per_text * rates["rasd int8"],
-        "start_up": start_up(folders["int8"], checkpoint, runs),
+        "measured_gops": measured_rate(config.hidden_size, config.intermediate_size, round(tokens)),
+        "start_up": start_up(folders["int8"], checkpoint, options.runs),
     }
 
 
@@ -231,13 +175,20 @@ def print_table(result: dict[str, Any]) -> None:
         for name, value in found["paragraphs_per_second"].items():
             print(f"  {name:<16}{value:10.1f} paragraphs/s")
         print(f"  int8 is {found['times_pipeline']:.1f} times the pipeline, {found['times_tuned']:.1f} times it tuned")
-        share = found["gops"] / result["int8_gops"]
-        print(f"  {found['gops']:.0f} of {result['int8_gops']:.0f} billion int8 operations/s ({share:.0%})")
+        share = found["gops"] / found["measured_gops"]
+        print(
+            f"  {found['gops']:.0f} billion int8 operations/s; the machine's rate on these products alone is "
+            f"{found['measured_gops']:.0f} ({share:.0%})"
+        )
         for name, used in found["start_up"].items():
             print(f"  start to answer, {name:<10}{used['seconds']:6.2f} s {used['peak_mb']:8.0f} MB")
+        ours, theirs = found["start_up"]["rasd"], found["start_up"]["pipeline"]
+        shares = [ours[k] / theirs[k] for k in ("seconds", "peak_mb")]
+        print(f"  of the pipeline's time {shares[0]:.2f}, of its peak memory {shares[1]:.2f}")
+        if "times_fast" in found:
+            print(f"  the fast model is {found['times_fast']:.0f} times the pipeline on this checkpoint")
     for name, value in result["tfidf"].items():
         print(f"tfidf, {name:<10}{value:10.0f} paragraphs/s")
-    print(json.dumps(result, ensure_ascii=False))
 
 
 def main() -> None:
@@ -247,6 +198,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=500)
     parser.add_argument("--shapes", nargs="*", choices=("embedded", "arabert"), default=["embedded", "arabert"])
     parser.add_argument("--tfidf", type=Path, help="a model folder of kind tfidf")
+    parser.add_argument("--fast", type=Path, help="a folder that rasd distill made")
+    parser.add_argument("--json", type=Path, help="where the figures go, else to standard output")
     parser.add_argument("--runs", type=int, default=3, help="processes for each start-up time")
     options = parser.parse_args()
     texts = read_texts(options.corpus, options.rows)
@@ -254,18 +207,22 @@ def main() -> None:
     result: dict[str, Any] = {
         "machine": machine(*_PACKAGES) | {"vnni": adds_int8_exactly()},
         "rows": len(texts),
-        "int8_gops": matrix_rate(),
         "encoders": {},
     }
     for shape in options.shapes:
         encoder = load_encoder("embedded") if shape == "embedded" else arabert_shape(texts)
         with tempfile.TemporaryDirectory() as work:
-            result["encoders"][shape] = measure(encoder, texts, Path(work), options.runs)
+            result["encoders"][shape] = measure(encoder, texts, Path(work), options)
     result["tfidf"] = {}
     if options.tfidf:
         predictor, many = Predictor(options.tfidf), read_texts(options.corpus, 20 * options.rows)
         result["tfidf"] = {"first time": rate(predictor.predict, many), "warm": rate(predictor.predict, many)}
     print_table(result)
+    figures = json.dumps(result, ensure_ascii=False)
+    if options.json:
+        options.json.write_text(figures + "\n", "utf-8")
+    else:
+        print(figures)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def fit_encoder(task: Task, recipe: Recipe, *, encoder: str = "embedded", seed: 
     dev = _with_labels(encode_pairs(base, task.dev), soft_labels(task.dev, classes, rare=recipe.rare))
     config = recipe.config(encoder).model_copy(update={"seed": seed})
     with tempfile.TemporaryDirectory() as work:
-        model = finetune(base, train, dev, labels=labels, config=config, work=Path(work))
+        model = finetune(base, train, dev, labels=labels, config=config, work=Path(work)).model.cpu()
     parts = [dev, encode_pairs(base, task.test)]
     chances = [_softmax(predict_logits(model, d, pad_id=base.pad_id)[1][:, 0]) for d in parts]
     return base.label, chances[0], chances[1]

@@ -6,6 +6,7 @@ A class knows the lists that it is a term of and the patterns that it begins, so
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from collections.abc import Sequence
@@ -101,7 +102,6 @@ class Program:
 
     def __init__(self, words: Sequence[Word], lists: Sequence[TermList], *, extra: Sequence[WordSet] = ()) -> None:
         self._analyser = Analyser(words)
-        self._forms = _Forms(self._analyser)
         self.lists = len(lists)
         self.patterns: list[Pattern] = list(dict.fromkeys(p for one in lists for p in one.patterns))
         self._sets: dict[WordSet, int] = {}
@@ -130,6 +130,11 @@ class Program:
             self._steps[0, : len(pattern.sets), number] = self.pattern_sets[number]
             self._steps[1, 1 : len(pattern.sets), number] = pattern.gaps
         self._forget()
+
+    @functools.cached_property
+    def _forms(self) -> _Forms:
+        # Only batches ask for it, and a process that answers one text has none.
+        return _Forms(self._analyser)
 
     def step(self, place: int) -> tuple[IntArray, IntArray]:
         """Give what each pattern asks at a place: the set of words, -1 where it has ended, and the gap before.

@@ -14,7 +14,7 @@ from inference.predictor import Predictor, load
 from inference.reading import BadRow, Row, read_rows, read_stream
 from inference.results import Prediction
 
-_MODEL_HELP = "champion, encoder, tfidf, weak, a model folder or an MLflow URI"
+_MODEL_HELP = "champion, encoder, fast, tfidf, weak, a model folder or an MLflow URI"
 _BATCH = 64
 _FAILED = 2
 _INTERRUPTED = 130
@@ -30,6 +30,11 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--config", metavar="F", help="a YAML file that says what differs from configs/default.yaml")
     train.add_argument("--set", action="append", default=[], metavar="K=V", help="override a key, such as seed=7")
     train.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
+    distill = commands.add_parser("distill", help="an encoder into the fast model, on paragraphs without labels")
+    distill.add_argument("--teacher", default="encoder", metavar="M", help="the encoder that is distilled")
+    distill.add_argument("--input", action="append", default=[], metavar="F", help="more paragraphs; can be repeated")
+    distill.add_argument("--config", metavar="F")
+    distill.add_argument("--set", action="append", default=[], metavar="K=V")
     label = commands.add_parser("label", help="weak labels for any corpus, and the analysis of the functions")
     label.add_argument("--input", required=True, metavar="F", help="file or folder")
     label.add_argument("--output", required=True, metavar="F", help="a .parquet or .jsonl file")

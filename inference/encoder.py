@@ -1,11 +1,12 @@
 """Serves the fine-tuned encoder with ONNX Runtime: no torch, no transformers.
 
-Texts are scored one a run, without padding, on as many threads as there are cores: a text's scores then depend on
-nothing but the text, also where weights and activations are int8, whose scale would otherwise be the batch's.
+Texts are scored one a run, without padding, on as many threads as there are cores: their scores depend on nothing but
+the text, also where activations are int8, whose scale would otherwise be the batch's.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import warnings
 from collections import Counter
@@ -29,6 +30,7 @@ from inference.text import View
 
 _CHUNK = 4000
 _LONGEST_WORD = 100
+_GROUP, _FEW = 32, 4
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class EncoderEngine:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self._topics = len(manifest.taxonomy)
+        self._calibration = manifest.calibration
         self._prefix = str(manifest.engine["prefix"])
         self._window = int(manifest.engine["max_tokens"])
         self._text = str(manifest.engine.get("text", CLEAN))
@@ -88,7 +91,11 @@ class EncoderEngine:
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(
-                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+                str(folder / "model.onnx"),
+                options,
+                providers=["CPUExecutionProvider"],
+                # Its kernel takes seven times as long as the sum and the normalisation that it joins.
+                disabled_optimizers=["SkipLayerNormFusion"],
             )
         except Exception as error:  # onnxruntime has no public base for its errors
             raise ModelFolderError(f"{folder / 'model.onnx'}: not a readable ONNX model ({error})") from None
@@ -107,21 +114,29 @@ class EncoderEngine:
 
     def score(self, texts: Sequence[str]) -> list[Scores]:
         """Give the raw scores of each text, in order."""
+        # While one thread tokenises or gathers evidence others compute. The longest go first: none is left alone late.
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+        size = max(1, min(_GROUP, len(texts) // (2 * self._threads)))
+        groups = [order[i : i + size] for i in range(0, len(order), size)]
+        if self._threads == 1 or len(groups) < 2:
+            done = [self._score([texts[i] for i in group], self._threads) for group in groups]
+        else:
+            with ThreadPoolExecutor(min(self._threads, len(groups))) as pool:
+                done = list(pool.map(lambda group: self._score([texts[i] for i in group], 1), groups))
+        scores = dict(zip(order, itertools.chain.from_iterable(done), strict=True))
+        return [scores[i] for i in range(len(texts))]
+
+    def _score(self, texts: Sequence[str], threads: int) -> list[Scores]:
         read = [self._read(t) for t in texts]
         places = [(r, start) for r in read for start in r.starts]
-        fired = self._matcher.votes([r.window_text(start, self._room) for r, start in places]) != ABSTAIN
+        own = [r.window_text(start, self._room) for r, start in places]
+        fired = self._matcher.votes(own, one_by_one=len(own) <= _FEW) != ABSTAIN
         windows = [(r, start, row) for (r, start), row in zip(places, fired.astype(np.float32), strict=True)]
-        # Long windows first, so that no thread is left alone with one at the end.
-        order = sorted(range(len(windows)), key=lambda i: -windows[i][0].length(windows[i][1], self._room))
-        outputs: list[_Output | None] = [None] * len(windows)
-        if len(windows) == 1 or self._threads == 1:
-            done = [self._run(windows[i]) for i in order]
+        if threads > 1 and len(windows) > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                ready = iter([*pool.map(self._run, windows)])
         else:
-            with ThreadPoolExecutor(self._threads) as pool:
-                done = list(pool.map(lambda i: self._run(windows[i]), order))
-        for place, output in zip(order, done, strict=True):
-            outputs[place] = output
-        ready = iter(o for o in outputs if o is not None)
+            ready = map(self._run, windows)
         return [self._merge(r, [next(ready) for _ in r.starts]) for r in read]
 
     def _read(self, text: str) -> _Read:
@@ -141,17 +156,25 @@ class EncoderEngine:
     def _merge(self, read: _Read, outputs: Sequence[_Output]) -> Scores:
         topics = np.stack([o.topics for o in outputs])
         stance = np.stack([o.stance for o in outputs])
+        # A topic is in the text if it is in a window; its stance is read where it is loudest.
+        share = np.exp(topics - topics.max(0))
+        share /= share.sum(0)
+        found = topics.max(0), (stance * share[:, :, None]).sum(0)
+        present = self._calibration.topic_probabilities(found[0]) >= self._calibration.thresholds
+        # Evidence is asked for where a topic is present, and nowhere else.
+        spans = self._evidence(read, outputs, present) if present.any() else ((),) * self._topics
+        return Scores(*found, spans, windows=len(outputs))
+
+    def _evidence(
+        self, read: _Read, outputs: Sequence[_Output], present: npt.NDArray[np.bool_]
+    ) -> tuple[tuple[Span, ...], ...]:
         weights = np.zeros((self._topics, len(read.ids)))
         for start, output in zip(read.starts, outputs, strict=True):
             part = weights[:, start : start + output.contributions.shape[1]]
             np.copyto(part, output.contributions, where=np.abs(output.contributions) > np.abs(part))
-        # A topic is in the text if it is in a window; its stance is read where it is loudest.
-        share = np.exp(topics - topics.max(0))
-        share /= share.sum(0)
         words, by_word = _by_word(read.view, read.places, weights)
         self._add_matches(read.view, words, by_word)
-        spans = tuple(_spans(read.view, words, by_word[i]) for i in range(self._topics))
-        return Scores(topics.max(0), (stance * share[:, :, None]).sum(0), spans, windows=len(outputs))
+        return tuple(_spans(read.view, words, by_word[i]) if present[i] else () for i in range(self._topics))
 
     def _add_matches(self, view: View, words: list[tuple[int, int]], weights: npt.NDArray[np.float64]) -> None:
         """Add to the words' weights what the labelling functions that matched them add to the topics."""

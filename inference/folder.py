@@ -1,4 +1,7 @@
-"""The model folder: everything that predict needs, with a manifest that names and hashes every file."""
+"""The model folder: everything that predict needs, with a manifest that names and hashes every file.
+
+The manifest's own hash lies beside it, in the form that ``sha256sum --check`` reads.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,14 @@ from inference.text import NORMALISER_VERSION
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-KINDS = ("encoder", "tfidf", "weak")
+SEAL = "manifest.json.sha256"
+# What the engine of each kind loads: a file that no hash covers is not to be trusted.
+LOADED = {
+    "encoder": ("model.onnx", "tokenizer.json", "functions.json"),
+    "tfidf": ("model.skops",),
+    "weak": ("weak.json",),
+}
+KINDS = tuple(LOADED)
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,8 @@ def write_folder(target: str | Path, manifest: Manifest, fill: Callable[[Path], 
         names = sorted(p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file())
         data = manifest.to_json() | {"files": {n: sha256_file(work / n) for n in names}}
         (work / MANIFEST).write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
-        for path in [*(work / n for n in names), work / MANIFEST]:
+        (work / SEAL).write_text(f"{sha256_file(work / MANIFEST)}  {MANIFEST}\n", "ascii")
+        for path in [*(work / n for n in names), work / MANIFEST, work / SEAL]:
             with path.open("rb+") as handle:
                 os.fsync(handle.fileno())
         work.chmod(0o755)
@@ -171,7 +182,9 @@ def read_manifest(folder: str | Path, *, check_files: bool = True) -> Manifest:
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder; train one with `rasd train`")
     try:
-        data = json.loads(path.read_text("utf-8"))
+        raw = path.read_bytes()
+        _check_seal(folder, raw)
+        data = json.loads(raw.decode("utf-8"))
     except FileNotFoundError:
         raise ModelFolderError(f"{path}: missing, so {folder} is no model folder") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -193,6 +206,18 @@ def read_manifest(folder: str | Path, *, check_files: bool = True) -> Manifest:
     if check_files:
         _check_files(folder, manifest)
     return manifest
+
+
+def _check_seal(folder: Path, manifest: bytes) -> None:
+    seal = folder / SEAL
+    try:
+        found = seal.read_bytes()
+    except OSError as error:
+        raise ModelFolderError(f"{seal}: cannot be read ({error.strerror}); the folder is incomplete") from None
+    if found != f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n".encode("ascii"):
+        raise ModelFolderError(
+            f"{folder / MANIFEST}: its sha256 is not the one in {SEAL}; one of the two was altered or cut short"
+        )
 
 
 def _parse(data: Mapping[str, Any]) -> Manifest:
@@ -219,6 +244,11 @@ def _parse(data: Mapping[str, Any]) -> Manifest:
 def _check_files(folder: Path, manifest: Manifest) -> None:
     if not manifest.files:
         raise ModelFolderError(f"{folder / MANIFEST}: names no files")
+    for name in LOADED[manifest.kind]:
+        if name not in manifest.files:
+            raise ModelFolderError(
+                f"{folder / MANIFEST}: does not name {name!r}, which a model of its kind is read from"
+            )
     root = folder.resolve()
     for name, digest in manifest.files.items():
         path = folder / name

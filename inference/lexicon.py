@@ -167,20 +167,31 @@ class Matcher:
         extra = [frozenset(vocabulary.word(w) for w in words) for words in (NEGATIONS, DENIALS)]
         self._program = Program(vocabulary.words, vocabulary.lists, extra=extra)
 
-    def votes(self, texts: Sequence[str]) -> npt.NDArray[np.int8]:
+    def votes(self, texts: Sequence[str], *, one_by_one: bool = False) -> npt.NDArray[np.int8]:
         """Give every function's vote on every text, as :meth:`match` and ``vote_value`` would, but many times as fast.
 
         Args:
             texts: any strings. They are worked through in batches, so that memory does not grow with their number.
+            one_by_one: ask :meth:`match` instead. The tables that make batches fast take longer to build than a few
+                texts to match, and a process that answers one text has no other use for them.
 
         Returns:
             shape ``(texts, functions)``; -1 is abstain.
         """
+        if one_by_one:
+            return self._votes_one_by_one(texts)
         votes = np.empty((len(texts), len(self.functions)), dtype=np.int8)
         for start, end in _batches(texts):
             folded = fold_batch(texts[start:end])
             with self._program.lock:
                 votes[start:end] = batch_votes(self._program, self._rules, folded, abstain=ABSTAIN)
+        return votes
+
+    def _votes_one_by_one(self, texts: Sequence[str]) -> npt.NDArray[np.int8]:
+        votes = np.full((len(texts), len(self.functions)), ABSTAIN, dtype=np.int8)
+        for row, text in zip(votes, texts, strict=True):
+            for match in self.match(tokenise(text)):
+                row[match.function] = self._rules[match.function].vote
         return votes
 
     def match(self, tokens: Tokens) -> list[Match]:

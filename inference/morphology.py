@@ -107,7 +107,7 @@ class Analyser:
     def __init__(self, words: Sequence[Word]) -> None:
         self._exact: dict[str, list[int]] = {}
         self._prefixes: dict[str, list[int]] = {}
-        self._inflected: dict[str, list[tuple[int, int]]] = {}
+        self._inflected: dict[str, tuple[tuple[int, int], ...]] = {}
         for number, word in enumerate(words):
             if word.kind == "exact" or len(word.form) < _SHORTEST_STEM:
                 self._exact.setdefault(word.form, []).append(number)
@@ -115,8 +115,11 @@ class Analyser:
                 for form in filter(None, (word.form, word.bare() if len(word.bare()) >= _SHORTEST_BARE else "")):
                     self._prefixes.setdefault(form, []).append(number)
             else:
+                # A word's forms are many, and nearly all of them its alone: they share what is said of them.
+                alone = {flag: ((number, flag),) for flag in (_NOUN, _VERB, _ARTICLE)}
                 for form, flag in _verb_forms(word.form) if word.kind == "verb" else _noun_forms(word):
-                    self._inflected.setdefault(form, []).append((number, flag))
+                    known = self._inflected.get(form)
+                    self._inflected[form] = alone[flag] if known is None else known + alone[flag]
         self._prefix_lengths = sorted({len(p) for p in self._prefixes})
 
     def forms(self) -> Collection[str]:

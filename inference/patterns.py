@@ -67,6 +67,7 @@ class Vocabulary:
         self._ids: dict[Word, int] = {}
         self._lists: dict[TermList, int] = {}
         self._parsed: dict[str, int] = {}
+        self._phrases: dict[str, Pattern] = {}
 
     @property
     def words(self) -> list[Word]:
@@ -99,7 +100,11 @@ class Vocabulary:
         Raises:
             ConfigError: where a term cannot be read.
         """
-        phrases = [self._phrase(reading, term, where) for term in terms for reading in expand(term)]
+        phrases = [
+            self._phrases.get(reading) or self._phrase(reading, term, where)
+            for term in terms
+            for reading in (expand(term) if "(" in term else (term,))
+        ]
         if not phrases:
             return -1
         words = frozenset(w for p in phrases if len(p.sets) == 1 for w in p.sets[0])
@@ -124,7 +129,9 @@ class Vocabulary:
             gap = 0
         if not sets:
             raise ConfigError(f"{where}: the term {term!r} holds no word")
-        return Pattern(tuple(sets), tuple(gaps))
+        # As with words: most phrases stand in many lists.
+        self._phrases[reading] = Pattern(tuple(sets), tuple(gaps))
+        return self._phrases[reading]
 
 
 def _pack(phrases: Iterable[Pattern]) -> tuple[Pattern, ...]:

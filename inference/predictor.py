@@ -19,7 +19,7 @@ from inference.results import ArticlePrediction, Evidence, Paragraph, Prediction
 from inference.taxonomy import STANCES
 from inference.views import views
 
-NAMES = ("champion", "encoder", "tfidf", "weak")
+NAMES = ("champion", "encoder", "fast", "tfidf", "weak")
 CHAMPION_FILE = "champion.json"
 _ENV_MODELS = "RASD_MODELS"
 _MOSTLY_ARABIC = 0.3

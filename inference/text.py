@@ -25,6 +25,10 @@ _SPACE = 0x20
 _DELETE = 0
 _EXPAND = 0xFFFFFFFF
 _TABLE_SIZE = 0x10000
+# Latin, Arabic and its supplements, punctuation, Arabic presentation forms.
+_COMMON = ((0x0, 0x17F), (0x600, 0x6FF), (0x750, 0x77F), (0x8A0, 0x8FF), (0x2000, 0x206F), (0xFB50, 0xFEFF))
+_LONG_TEXT = 20_000
+_SHORT_TEXT = 32
 _FIRST_HAMZA_MARK, _LAST_HAMZA_MARK = 0x0653, 0x0655
 
 _LETTERS = {
@@ -33,6 +37,7 @@ _LETTERS = {
 }
 _FOLDS = {"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ة": "ه", "ؤ": "و", "ئ": "ي"}
 
+_HAMZA_MARK = re.compile(f"[{chr(_FIRST_HAMZA_MARK)}-{chr(_LAST_HAMZA_MARK)}]")
 WORD = re.compile(r"[^\W_]+")
 
 IntArray = npt.NDArray[np.int64]
@@ -92,11 +97,15 @@ _expansion = functools.lru_cache(maxsize=4096)(_map_code)
 
 
 @functools.cache
-def _table(fold: bool) -> npt.NDArray[np.uint32]:
+def _table(fold: bool, whole: bool) -> npt.NDArray[np.uint32]:
     table = np.arange(_TABLE_SIZE, dtype=np.uint32)
     for code in range(_TABLE_SIZE):
         # CJK, Hangul and private use map to themselves; skipping them halves the start-up time.
         if 0x3400 <= code <= 0xA48F or 0xAC00 <= code <= 0xD7A3 or 0xE000 <= code <= 0xF8FF:
+            continue
+        # What news seldom holds is looked up as it comes, until there is so much text that the whole table pays.
+        if not whole and not any(first <= code <= last for first, last in _COMMON):
+            table[code] = _EXPAND
             continue
         mapped = _map_code(code, fold)
         if len(mapped) == 1:
@@ -111,7 +120,7 @@ def _codes(text: str) -> npt.NDArray[np.uint32]:
 
 
 def _view(text: str, fold: bool) -> View:
-    table = _table(fold)
+    table = _table(fold, len(text) > _LONG_TEXT)
     codes = _compose(_codes(text))
     mapped = np.where(codes < _TABLE_SIZE, table[np.minimum(codes, _TABLE_SIZE - 1)], _EXPAND).astype(np.uint32)
     offsets = np.arange(len(codes), dtype=np.int64)
@@ -179,12 +188,21 @@ def folded_view(text: str) -> View:
 
 def clean(text: str) -> str:
     """Give the text of :func:`clean_view`."""
-    return _view(text, fold=False).text
+    return _text(text, fold=False)
 
 
 def fold(text: str) -> str:
     """Give the text of :func:`folded_view`."""
-    return _view(text, fold=True).text
+    return _text(text, fold=True)
+
+
+def _text(text: str, fold: bool) -> str:
+    # A word alone is read letter by letter: for so little, arrays take many times as long.
+    if len(text) <= _SHORT_TEXT and not _HAMZA_MARK.search(text):
+        found = "".join([_expansion(ord(c), fold) for c in text])
+        if " " not in found:
+            return found
+    return _view(text, fold).text
 
 
 def arabic_share(text: str) -> float:

@@ -21,6 +21,7 @@ from inference.errors import ModelFolderError
 from inference.folder import Manifest
 from inference.text import View
 from inference.views import views
+from inference.word_terms import WordTerms
 
 FILE = "model.skops"
 WORD_PATTERN = r"(?u)\b\w\w+\b"
@@ -54,12 +55,10 @@ class _Weighed:
 
 
 class _Block:
-    """One TfidfVectorizer: vocabulary, idf, and the rows of the weight matrix that belong to it."""
+    """One TfidfVectorizer: idf, and the rows of the weight matrix that belong to it."""
 
     def __init__(self, parameters: Mapping[str, Any], weights: npt.NDArray[np.float32]) -> None:
-        self.vocabulary = {term: i for i, term in enumerate(parameters["terms"].split("\n"))}
         self.idf = np.asarray(parameters["idf"], dtype=np.float64)
-        self.range = (int(parameters["low"]), int(parameters["high"]))
         self.weights = weights
 
     def weigh(self, found: Sequence[IntArray]) -> _Weighed:
@@ -119,6 +118,9 @@ class TfidfEngine:
             weights = np.ascontiguousarray(model["weights"], dtype=np.float32)
             self._word = _Block(model["word"], weights[:split])
             self._char = _Block(model["char"], weights[split:])
+            self._vocabulary = {term: i for i, term in enumerate(model["char"]["terms"].split("\n"))}
+            self._range = int(model["char"]["low"]), int(model["char"]["high"])
+            self._terms = WordTerms(model["word"]["terms"].split("\n"))
             self._bias = np.asarray(model["bias"], dtype=np.float64)
         except ModelFolderError:
             raise
@@ -136,7 +138,7 @@ class TfidfEngine:
 
     def _score(self, texts: Sequence[str]) -> list[Scores]:
         folded = views(texts, fold=True)
-        words = [self._word_ids(self._word_pattern.findall(view.text)) for view in folded]
+        words = self._terms.find([self._word_pattern.findall(view.text) for view in folded])
         grams = [self._grams(view.text.split()) for view in folded]
         by_word = self._word.weigh([ids for ids, _ in words])
         by_char = self._char.weigh([np.concatenate([_NONE, *own]) for own in grams])
@@ -166,32 +168,29 @@ class TfidfEngine:
         loud: IntArray,
     ) -> tuple[list[tuple[int, int]], FloatArray]:
         """Give the words' places in the original, and what each adds to some topics."""
-        words = [(m.group(), *view.span(m.start(), m.end())) for m in self._word_pattern.finditer(view.text)]
-        added = np.zeros((len(words), len(loud)))
+        matches = list(self._word_pattern.finditer(view.text))
+        if not matches:
+            return [], np.zeros((0, len(loud)))
+        places = np.array([m.span() for m in matches])
+        firsts, lasts = view.offsets[places[:, 0]].tolist(), (view.offsets[places[:, 1] - 1] + 1).tolist()
         (ids, owners), (by_word, by_char) = found, weighed
-        np.add.at(added, owners, self._word.added(by_word, text, ids, loud))
-        grams = self._grams([word for word, _, _ in words])
-        owners = np.repeat(np.arange(len(words)), [len(g) for g in grams])
-        np.add.at(added, owners, self._char.added(by_char, text, np.concatenate([_NONE, *grams]), loud))
-        return [(a, b) for _, a, b in words], added
+        grams = self._grams([m.group() for m in matches])
+        owners = np.concatenate([owners, np.repeat(np.arange(len(matches)), [len(g) for g in grams])])
+        parts = (
+            self._word.added(by_word, text, ids, loud),
+            self._char.added(by_char, text, np.concatenate([_NONE, *grams]), loud),
+        )
+        each = np.concatenate(parts).T
+        sums = [np.bincount(owners, weights=own, minlength=len(matches)) for own in each]
+        added = np.stack(sums, axis=1, dtype=np.float64)
+        return list(zip(firsts, lasts, strict=True)), added
 
     def _grams(self, chunks: Sequence[str]) -> list[IntArray]:
         known = self._memo.get
         return [ids if (ids := known(chunk)) is not None else self._chunk_ids(chunk) for chunk in chunks]
 
-    def _word_ids(self, words: list[str]) -> tuple[IntArray, IntArray]:
-        vocabulary, (low, high) = self._word.vocabulary, self._word.range
-        ids, owner = [], []
-        for n in range(low, high + 1):
-            for i in range(len(words) - n + 1):
-                number = vocabulary.get(words[i] if n == 1 else " ".join(words[i : i + n]))
-                if number is not None:
-                    ids.append(number)
-                    owner.append(i)
-        return np.asarray(ids, dtype=np.int64), np.asarray(owner, dtype=np.int64)
-
     def _chunk_ids(self, chunk: str) -> IntArray:
-        vocabulary, (low, high) = self._char.vocabulary, self._char.range
+        vocabulary, (low, high) = self._vocabulary, self._range
         padded = f" {chunk} "
         ids = []
         for n in range(low, high + 1):

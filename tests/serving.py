@@ -13,7 +13,7 @@ from training.encoders import Encoder, load_encoder
 from training.export import export_encoder, export_tfidf, export_weak
 from training.labeling import Applier
 from training.model import JointModel
-from training.quantise import Validation
+from training.quantise import GoldCheck
 from training.tfidf import fit_tfidf
 from training.topics import load_watch_list
 from training.weak import WeakLabels, fit_weak_model
@@ -69,12 +69,14 @@ def joint_model(folder: Path, *, seed: int = 1) -> tuple[JointModel, Encoder]:
     return model, encoder
 
 
-def validation(rows: int = 8) -> Validation:
-    """Texts with labels."""
-    return Validation([str(r["text"]) for r in tiny.corpus(rows)], weak_labels(rows))
+def gold_check(rows: int = 8) -> GoldCheck:
+    """Texts with what is right of them."""
+    return GoldCheck(
+        [str(r["text"]) for r in tiny.corpus(rows)], np.where(weak_labels(rows).topics > 0.5, 0, -1).astype(np.int64)
+    )
 
 
-def encoder_folder(target: Path, work: Path, *, validation: Validation | None = None) -> Path:
+def encoder_folder(target: Path, work: Path, *, check: GoldCheck | None = None) -> Path:
     """A model folder of kind ``encoder``, window 48 tokens; in int8 where there is something to check that on."""
     model, encoder = joint_model(work / "tiny-bert")
     return export_encoder(
@@ -87,12 +89,12 @@ def encoder_folder(target: Path, work: Path, *, validation: Validation | None = 
         max_tokens=48,
         training={},
         data_sha256="",
-        validation=validation,
+        check=check,
     )
 
 
 def folder(kind: str, target: Path, work: Path) -> Path:
     """A model folder of a kind."""
     if kind == "encoder":
-        return encoder_folder(target, work, validation=validation())
+        return encoder_folder(target, work, check=gold_check())
     return (weak_folder if kind == "weak" else tfidf_folder)(target)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from inference.calibration import Calibration
 from inference.errors import ModelFolderError
-from inference.folder import MANIFEST, Manifest, read_manifest, sha256_file, write_folder
+from inference.folder import LOADED, MANIFEST, SEAL, Manifest, read_manifest, sha256_file, write_folder
 from inference.taxonomy import Taxonomy, Topic
 from inference.text import NORMALISER_VERSION
 
@@ -53,6 +53,12 @@ def _edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     data = json.loads((folder / MANIFEST).read_text("utf-8"))
     change(data)
     (folder / MANIFEST).write_text(json.dumps(data), "utf-8")
+    _seal(folder)
+
+
+def _seal(folder: Path) -> None:
+    """What a stranger who changes a manifest can do as well as we."""
+    (folder / SEAL).write_text(f"{sha256_file(folder / MANIFEST)}  {MANIFEST}\n", "ascii")
 
 
 def _error(folder: Path) -> str:
@@ -72,7 +78,7 @@ def test_what_was_written_is_read_back(folder: Path) -> None:
 
 
 def test_the_manifest_names_every_file_but_itself(folder: Path) -> None:
-    assert set(read_manifest(folder).files) == set(_contents(folder)) - {MANIFEST} == set(FILES)
+    assert set(read_manifest(folder).files) == set(_contents(folder)) - {MANIFEST, SEAL} == set(FILES)
 
 
 def test_the_manifest_is_for_people_too_its_arabic_unescaped(folder: Path) -> None:
@@ -80,8 +86,8 @@ def test_the_manifest_is_for_people_too_its_arabic_unescaped(folder: Path) -> No
 
 
 def test_a_folder_that_stands_there_is_replaced_with_all_that_was_in_it(folder: Path) -> None:
-    write_folder(folder, WHOLE, lambda f: (f / "only.json").write_text("{}"))
-    assert set(_contents(folder)) == {"only.json", MANIFEST}
+    write_folder(folder, WHOLE, lambda f: (f / "weak.json").write_text("{}"))
+    assert set(_contents(folder)) == {"weak.json", MANIFEST, SEAL}
     assert read_manifest(folder).files
 
 
@@ -158,6 +164,48 @@ def test_a_damaged_file_is_named(folder: Path, name: str, damage: str) -> None:
     assert _error(folder).startswith(f"{folder / name}: {what}")
 
 
+@settings(max_examples=60)
+@given(data=st.data(), name=st.sampled_from([MANIFEST, SEAL, *FILES]), damage=st.sampled_from(["flip", "cut", "add"]))
+def test_no_byte_of_any_file_can_change_unnoticed(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, name: str, damage: str
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "any-byte"
+    if not folder.exists():
+        write_folder(folder, WHOLE, _fill)
+    path = folder / name
+    whole = path.read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    bit = 1 << data.draw(st.integers(0, 7))
+    damaged = {
+        "flip": whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :],
+        "cut": whole[:place],
+        "add": whole[:place] + b" " + whole[place:],
+    }[damage]
+    path.write_bytes(damaged)
+    told = _error(folder)
+    path.write_bytes(whole)
+    assert name in told or (name == SEAL and MANIFEST in told)
+
+
+def test_a_manifest_without_the_hash_beside_it_is_no_whole_folder(folder: Path) -> None:
+    (folder / SEAL).unlink()
+    assert _error(folder).startswith(f"{folder / SEAL}: cannot be read")
+
+
+def test_the_hash_is_in_the_form_that_other_tools_check(folder: Path) -> None:
+    assert (folder / SEAL).read_text("ascii") == f"{sha256_file(folder / MANIFEST)}  {MANIFEST}\n"
+
+
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k, names in LOADED.items() for n in names])
+def test_a_file_that_is_loaded_must_have_a_hash(folder: Path, kind: str, name: str) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["kind"] = kind
+        data["files"] = {n: "0" * 64 for n in LOADED[kind] if n != name} or {"README.md": "0" * 64}
+
+    _edit(folder, change)
+    assert _error(folder) == f"{folder / MANIFEST}: does not name {name!r}, which a model of its kind is read from"
+
+
 def test_hashes_can_be_left_unchecked_when_only_the_manifest_is_wanted(folder: Path) -> None:
     (folder / "weak.json").unlink()
     assert read_manifest(folder, check_files=False).kind == "weak"
@@ -226,6 +274,7 @@ def test_a_manifest_without_one_of_its_fields_is_told(folder: Path, key: str) ->
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000])
 def test_a_manifest_that_is_no_manifest_is_named(folder: Path, content: bytes) -> None:
     (folder / MANIFEST).write_bytes(content)
+    _seal(folder)
     assert _error(folder).startswith(f"{folder / MANIFEST}: ")
 
 
@@ -263,6 +312,7 @@ def test_whatever_stands_in_a_field_the_manifest_is_read_or_refused(
     inner = changed[key] if isinstance(changed[key], dict) and data.draw(st.booleans()) else changed
     inner[data.draw(st.sampled_from(sorted(inner))) if inner is not changed and inner else key] = value
     (folder / MANIFEST).write_text(json.dumps(changed), "utf-8")
+    _seal(folder)
     told = str(folder)
     try:
         read_manifest(folder)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from inference.errors import ConfigError
 from inference.lexicon import ABSTAIN, LexicalFunction, Matcher, tokenise
+from tests import tiny
 from tests.plain_matcher import plain_matches
 from training.topics import load_watch_list
 
@@ -83,6 +84,12 @@ def test_alternatives_in_brackets_are_either_word() -> None:
 def test_phrases_packed_together_match_only_what_was_written() -> None:
     matcher = Matcher([function("بيع سلاح", "شراء ذخيرة", "بيع ذخيرة")])
     assert matcher.votes(["شراء سلاح", "بيع ذخيرة"])[:, 0].tolist() == [ABSTAIN, 1]
+
+
+def test_texts_asked_one_by_one_vote_as_they_do_together() -> None:
+    matcher = Matcher(load_watch_list(tiny.ROOT / "configs" / "topics.yaml").functions)
+    texts = [*(str(row["text"]) for row in tiny.corpus(8)), "", "NATO 2026", tiny.TALKS * 3]
+    assert (matcher.votes(texts, one_by_one=True) == matcher.votes(texts)).all()
 
 
 def test_the_shortest_match_from_a_word_is_given() -> None:

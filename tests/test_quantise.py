@@ -50,14 +50,14 @@ def is_int8(path: Path) -> bool:
 
 @pytest.mark.parametrize(("after", "kept"), [(0.90, "int8"), (0.8951, "int8"), (0.8949, "fp32"), (0.95, "int8")])
 def test_int8_is_kept_where_the_score_falls_by_at_most_half_a_point(folder: Path, after: float, kept: str) -> None:
-    precision = choose_precision(folder, scores_in_turn(0.90, after))
+    precision = choose_precision(folder, scores_in_turn(0.90, after, after))
     assert precision.name == kept
     assert is_int8(folder / "model.onnx") == (kept == "int8")
-    assert "0.9000 in fp32" in precision.reason
+    assert "fp32: topics macro-F1 0.9000" in precision.reason
 
 
 def test_a_model_that_stays_in_fp32_is_the_same_to_the_byte(folder: Path, fp32: Path) -> None:
-    choose_precision(folder, scores_in_turn(0.9, 0.1))
+    choose_precision(folder, scores_in_turn(0.9, 0.1, 0.1))
     assert (folder / "model.onnx").read_bytes() == fp32.read_bytes()
     assert [p.name for p in folder.iterdir()] == ["model.onnx"]
 
@@ -65,6 +65,17 @@ def test_a_model_that_stays_in_fp32_is_the_same_to_the_byte(folder: Path, fp32: 
 def test_nothing_but_the_chosen_model_is_left(folder: Path) -> None:
     choose_precision(folder, scores_in_turn(0.9, 0.9))
     assert [p.name for p in folder.iterdir()] == ["model.onnx"]
+
+
+def test_products_that_narrow_go_back_to_fp32_before_the_whole_model_does(folder: Path) -> None:
+    precision = choose_precision(folder, scores_in_turn(0.9, 0.89, 0.899))
+    assert precision.name == "int8"
+    assert "int8, but fp32 in the products that narrow: topics macro-F1 0.8990" in precision.reason
+    graph = onnx.load(folder / "model.onnx").graph
+    shapes = {t.name: t.dims for t in graph.initializer}
+    exact = [shapes[n.input[1]] for n in graph.node if n.op_type == "MatMul" and n.input[1] in shapes]
+    assert len(exact) == 2, "the output of each layer's inner layer, and nothing else"
+    assert all(rows > columns for rows, columns in exact)
 
 
 def test_a_scorer_that_fails_leaves_the_fp32_model(folder: Path, fp32: Path) -> None:
@@ -75,7 +86,7 @@ def test_a_scorer_that_fails_leaves_the_fp32_model(folder: Path, fp32: Path) -> 
 
 
 def test_one_score_that_falls_is_enough_to_stay_in_fp32(folder: Path) -> None:
-    turns = iter([{"topics": 0.9, "joint": 0.7}, {"topics": 0.9, "joint": 0.69}])
+    turns = iter([{"topics": 0.9, "joint": 0.7}, {"topics": 0.9, "joint": 0.69}, {"topics": 0.8, "joint": 0.7}])
     assert choose_precision(folder, lambda: next(turns)).name == "fp32"
 
 
@@ -118,13 +129,15 @@ def test_a_table_of_embeddings_is_stored_in_eight_bits_a_row_each(
 
 
 def test_the_manifest_says_what_was_chosen_and_why(tmp_path: Path) -> None:
-    served = serving.encoder_folder(tmp_path / "a", tmp_path, validation=serving.validation())
+    served = serving.encoder_folder(tmp_path / "a", tmp_path, check=serving.gold_check())
     plain = serving.encoder_folder(tmp_path / "b", tmp_path)
     chosen, left = (Predictor(f).manifest.engine for f in (served, plain))
     assert chosen["precision"] in ("int8", "fp32")
     assert "topics macro-F1" in chosen["precision_reason"]
+    card = (served / "README.md").read_text("utf-8")
+    assert f"Precision: {chosen['precision']} (on gold: {chosen['precision_reason']})" in card
     assert chosen["reduce_range"] == (chosen["precision"] == "int8" and not adds_int8_exactly())
-    assert (left["precision"], left["precision_reason"]) == ("fp32", "no validation texts to check int8 on")
+    assert (left["precision"], left["precision_reason"]) == ("fp32", "no gold to check int8 on")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +167,7 @@ def test_full_range_weights_on_a_processor_that_overflows_are_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact: bool
 ) -> None:
     monkeypatch.setattr(module, "adds_int8_exactly", lambda: True)
-    served = serving.encoder_folder(tmp_path / "a", tmp_path, validation=serving.validation())
+    served = serving.encoder_folder(tmp_path / "a", tmp_path, check=serving.gold_check())
     assert Predictor(served).manifest.engine["precision"] == "int8"
     monkeypatch.setattr("inference.encoder.adds_int8_exactly", lambda: exact)
     with warnings.catch_warnings(record=True) as caught:

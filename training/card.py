@@ -30,15 +30,14 @@ neutral) it takes towards each.
 
 - Kind: {manifest.kind}
 - Base: **{manifest.base}**
-- Licence: {_licence(manifest)}
+- Licence: {_licence(manifest)}{_precision(manifest)}
 - Training run: `{manifest.training.get("run_id", "unknown")}`
 {use}
 ## Topics
 {topics}
 
 ## Training data and labels
-Weak labels: labelling functions (words and phrases of the watch list) vote, a label model weighs the votes, and the
-probabilities that it gives are learned from. {_by_people(manifest)}
+{_data(manifest)}
 sha256 of the corpus: `{manifest.data_sha256}`.
 
 ## Metrics on gold
@@ -73,6 +72,24 @@ def _licence(manifest: Manifest) -> str:
         return "MIT"
     own = manifest.engine.get("licence", "see its model card")
     return f"MIT for the heads and the fine-tuning; the base encoder keeps its own: {own}"
+
+
+def _data(manifest: Manifest) -> str:
+    if teacher := manifest.training.get("distilled_from"):
+        return (
+            f"Distilled from {teacher['base']} (manifest sha256 `{teacher['manifest_sha256']}`):\n"
+            "it learned that model's answers on paragraphs without labels."
+        )
+    return (
+        "Weak labels: labelling functions (words and phrases of the watch list) vote, a label model weighs the votes,\n"
+        f"and the probabilities that it gives are learned from. {_by_people(manifest)}"
+    )
+
+
+def _precision(manifest: Manifest) -> str:
+    if "precision" not in manifest.engine:
+        return ""
+    return f"\n- Precision: {manifest.engine['precision']} (on gold: {manifest.engine['precision_reason']})"
 
 
 def _metrics(metrics: Mapping[str, Any] | None, intervals: Mapping[str, Any]) -> str:

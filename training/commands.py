@@ -1,4 +1,4 @@
-"""The commands that need more than a model folder: train, label, models, compare, encoders, dashboard, serve."""
+"""The commands that need more than a model folder: train, distill, label, models, compare, encoders and the servers."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(show_path=False)])
     commands = {
         "train": _train,
+        "distill": _distill,
         "label": _label,
         "models": _models,
         "compare": _compare,
@@ -64,6 +65,15 @@ def _train(options: argparse.Namespace) -> int:
     # A log file has no width of its own, and a table cut to 80 columns loses its figures.
     width = None if sys.stdout.isatty() else _LOG_WIDTH
     train(_config(options), resume=options.resume, console=Console(width=width))
+    return 0
+
+
+def _distill(options: argparse.Namespace) -> int:
+    from training.distill import distill
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    width = None if sys.stdout.isatty() else _LOG_WIDTH
+    distill(_config(options), teacher=options.teacher, sources=options.input, console=Console(width=width))
     return 0
 
 

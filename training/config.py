@@ -85,6 +85,16 @@ class TrainingConfig(Section):
     gradient_checkpointing: bool = False
 
 
+class DistillConfig(Section):
+    """How ``rasd distill`` makes the fast model."""
+
+    layers: int = Field(3, ge=1)
+    epochs: float = Field(4, gt=0)
+    learning_rate: float = Field(2e-4, gt=0)
+    most: int = Field(8000, ge=1)
+    sources: tuple[str, ...] = ()
+
+
 class OutputConfig(Section):
     """Where models and runs go."""
 
@@ -103,6 +113,7 @@ class Config(Section):
     labels: LabelsConfig = LabelsConfig()
     encoder: EncoderConfig = EncoderConfig()
     training: TrainingConfig = TrainingConfig()
+    distill: DistillConfig = DistillConfig()
     output: OutputConfig = OutputConfig()
 
 

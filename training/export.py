@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
@@ -22,15 +23,18 @@ from inference.folder import Manifest, write_folder
 from inference.lexicon import LexicalFunction
 from inference.taxonomy import Taxonomy
 from inference.weak import FILE as WEAK_FILE
+from training.batches import tokenise_texts
 from training.card import model_card
 from training.encoders import Encoder, licence_of
+from training.fuse import fused_attention, tidy
 from training.model import JointModel
-from training.quantise import MODEL_FILE, Precision, Validation, choose_precision, macro_scores
+from training.quantise import MODEL_FILE, GoldCheck, Precision, choose_precision, macro_scores
 from training.tfidf import TfidfModel
 from training.weak import WeakModel, columns_of
 
 log = logging.getLogger(__name__)
 OPSET = 17
+_EXAMPLES = 32
 
 
 class _Served(nn.Module):
@@ -53,15 +57,14 @@ def write_onnx(model: JointModel, path: Path) -> None:
         path: the file.
     """
     model = model.float().eval().cpu()
-    implementation = model.encoder.config._attn_implementation
-    model.encoder.set_attn_implementation("eager")
     example = torch.randint(5, 50, (1, 24))
     names = ["topics", "stance", "contributions"]
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), fused_attention(model.encoder):
         # The tracer warns of every constant that it folds.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Served(model),
+            # The tracer puts back the mode that it found, and with it that of the model inside.
+            _Served(model).eval(),
             (example, torch.ones(1, model.topic_votes.shape[1])),
             str(path),
             input_names=["input_ids", "votes"],
@@ -70,7 +73,9 @@ def write_onnx(model: JointModel, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
-    model.encoder.set_attn_implementation(implementation)
+    graph = onnx.load(path)
+    tidy(graph)
+    onnx.save(graph, path)
 
 
 def export_encoder(
@@ -78,13 +83,15 @@ def export_encoder(
     model: JointModel,
     encoder: Encoder,
     *,
+    name: str = "Rasd encoder",
     functions: Sequence[LexicalFunction],
     taxonomy: Taxonomy,
     calibration: Calibration,
     max_tokens: int,
     training: Mapping[str, Any],
     data_sha256: str,
-    validation: Validation | None = None,
+    check: GoldCheck | None = None,
+    examples: Sequence[str] = (),
 ) -> Path:
     """Write the fine-tuned encoder's model folder, in int8 where that holds its accuracy.
 
@@ -92,13 +99,15 @@ def export_encoder(
         target: the folder.
         model: the fine-tuned model.
         encoder: what it was made from.
+        name: what the manifest and the card call it.
         functions: the lexical labelling functions that it reads beside the tokens.
         taxonomy: the topics.
         calibration: from its scores to decisions.
         max_tokens: its window.
         training: what the manifest says of the training.
         data_sha256: digest of the corpus.
-        validation: what int8 is checked on; where None, the model stays in fp32.
+        check: what int8 is checked on; where None, the model stays in fp32.
+        examples: typical paragraphs, from which int8 learns which channels outlie.
     """
     engine = {
         "prefix": encoder.prefix,
@@ -109,7 +118,7 @@ def export_encoder(
     }
     manifest = Manifest(
         kind="encoder",
-        name="Rasd encoder",
+        name=name,
         base=encoder.base,
         taxonomy=taxonomy,
         calibration=calibration,
@@ -119,16 +128,15 @@ def export_encoder(
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, where the next training finds what a kill leaves.
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as name:
-        work = Path(name)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
+        work = Path(temporary)
         _write_encoder(work, model, encoder, functions)
-        precision = Precision("fp32", "no validation texts to check int8 on")
-        if validation is not None:
+        precision = Precision("fp32", "no gold to check int8 on")
+        if check is not None:
             precision = choose_precision(
                 work,
-                lambda: macro_scores(
-                    EncoderEngine(work, manifest), validation, taxonomy=taxonomy, calibration=calibration
-                ),
+                lambda: macro_scores(EncoderEngine(work, manifest), check, taxonomy=taxonomy, calibration=calibration),
+                typical=tokenise_texts(encoder, examples[:_EXAMPLES], max_tokens=max_tokens),
             )
         log.info("the encoder is served in %s: %s", precision.name, precision.reason)
         manifest = replace(manifest, engine=engine | precision.to_json())

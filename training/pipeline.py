@@ -114,9 +114,12 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
                     tfidf_stage(config, watch_list, labelled, models / kind, made)
                 else:
                     fitted = encoder_stage(
-                        config, watch_list, encoder, labelled, models, made, space=space, clean=clean
+                        config, watch_list, encoder, labelled, models, made, space=space, gold=gold, clean=clean
                     )
                 predictor = Predictor(models / kind)
+                if precision := predictor.manifest.engine.get("precision"):
+                    reason = predictor.manifest.engine["precision_reason"]
+                    console.print(f"The encoder is served in {precision} ({reason})", markup=False)
                 answers = predictor.predict([r.text for r in gold])
                 scored[kind] = score_model(name, answers, gold, watch_list.taxonomy, seed=config.seed)
                 add_worth(models, kind, scored[kind])

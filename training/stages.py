@@ -23,6 +23,7 @@ from training.finetune import finetune
 from training.pretrained import FOLDER as TRANSFORMERS
 from training.pretrained import save_pretrained
 from training.progress import MetricsCallback
+from training.quantise import GoldCheck
 from training.tfidf import fit_tfidf
 from training.topics import WatchList
 from training.weak_stage import Labelled
@@ -90,6 +91,7 @@ def encoder_stage(
     facts: Mapping[str, Any],
     *,
     space: Workspace,
+    gold: Sequence[GoldRecord],
     clean: Sequence[GoldRecord] = (),
 ) -> Fitted:
     """Fine-tune the encoder on the weak labels, calibrate it on the held-out part, and write its folders.
@@ -104,6 +106,7 @@ def encoder_stage(
         models: the models folder.
         facts: what the manifest says of the training.
         space: keeps the checkpoints.
+        gold: what int8 must hold its accuracy on to be served; nothing is learned from it.
         clean: labelled by people, for the second stage; none leaves it out.
     """
     done = Fitted.kept(space) if is_made_by(models / "encoder", str(facts["run_id"])) else None
@@ -153,5 +156,7 @@ def encoder_stage(
         max_tokens=window,
         training=facts,
         data_sha256=data.corpus.digest,
+        check=GoldCheck.of(gold, watch_list.taxonomy),
+        examples=data.texts(data.validation),
     )
     return fitted

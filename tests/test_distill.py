@@ -1,0 +1,108 @@
+"""The fast model: fewer layers that say what their teacher says, and that say whose pupil they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from inference import Predictor
+from inference.cli import main
+from inference.folder import MANIFEST, sha256_file
+from tests import tiny
+from training.distill import shorten
+from training.encoders import load_encoder
+
+OPTIONS = ["--config", "tiny.yaml", "--set", "distill.layers=1", "--set", "distill.epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def distilled(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the trained project, in which its encoder was distilled on paragraphs without labels."""
+    folder = tmp_path_factory.mktemp("distilled") / "project"
+    shutil.copytree(trained, folder)
+    rows = [{"text": f"{r['text']} وكتب المراسل ذلك مساء."} for r in tiny.corpus(64)[48:]]
+    (folder / "more.jsonl").write_text("\n".join(json.dumps(r, ensure_ascii=False) for r in rows), "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["distill", "--input", "more.jsonl", *OPTIONS]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(distilled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(distilled)
+    return distilled
+
+
+def layers(folder: Path) -> int:
+    return sum(n.op_type == "MultiHeadAttention" for n in onnx.load(folder / "model.onnx").graph.node)
+
+
+def test_it_has_the_layers_that_were_asked_for(here: Path) -> None:
+    assert (layers(here / "models" / "encoder"), layers(here / "models" / "fast")) == (2, 1)
+
+
+def test_it_is_served_by_its_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "--model", "fast", "--format", "jsonl", tiny.ARMS]) == 0
+    assert list(json.loads(capsys.readouterr().out)["topics"]) == ["arms_deal", "peace_talks", "diplomacy"]
+
+
+def test_it_says_what_its_teacher_says(here: Path) -> None:
+    texts = [str(r["text"]) for r in tiny.corpus(24)]
+    said = [
+        np.array([[t.probability for t in p.topics.values()] for p in Predictor(m).predict(texts)])
+        for m in ("encoder", "fast")
+    ]
+    distance = np.abs(said[0] - said[1]).mean()
+    # What one would say who only knew how often the teacher sees each topic.
+    unread = np.abs(said[0] - said[0].mean(0)).mean()
+    assert distance < unread / 2
+
+
+def test_the_manifest_and_the_card_name_the_teacher(here: Path) -> None:
+    manifest = Predictor("fast").manifest
+    teacher = manifest.training["distilled_from"]
+    assert teacher["manifest_sha256"] == sha256_file(here / "models" / "encoder" / MANIFEST)
+    assert teacher["run_id"] == Predictor("encoder").manifest.training["run_id"]
+    assert manifest.base.endswith("the lowest 1 of 2 layers, distilled")
+    assert f"Distilled from {teacher['base']}" in (here / "models" / "fast" / "README.md").read_text("utf-8")
+    assert "tiny-bert" in teacher["base"]
+
+
+def test_it_decides_where_its_teacher_decides(here: Path) -> None:
+    thresholds = [Predictor(m).manifest.calibration.thresholds.tolist() for m in ("encoder", "fast")]
+    assert thresholds[0] == thresholds[1]
+
+
+def test_nothing_half_made_is_left(here: Path) -> None:
+    assert not [p for p in (here / "models").iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--teacher", "tfidf"], "tfidf is of kind tfidf, which is fast already; distil an encoder"),
+        (["--teacher", "fast"], "fast is distilled itself"),
+        (["--set", "distill.layers=2"], "distill.layers: 2 of the teacher's 2 layers are no fewer"),
+        (["--input", "nowhere.jsonl"], "nowhere.jsonl"),
+    ],
+)
+def test_what_cannot_be_distilled_is_told(
+    here: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["distill", *OPTIONS, *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_embeddings_stay_as_they_were_pretrained(tmp_path: Path) -> None:
+    encoder = load_encoder(str(tiny.bert_folder(tmp_path / "bert")))
+    assert shorten(encoder.model, 1) == 2
+    learning = {n for n, p in encoder.model.named_parameters() if p.requires_grad}
+    assert learning
+    assert not any(n.startswith("embeddings.") for n in learning)
+    assert encoder.model.config.num_hidden_layers == 1

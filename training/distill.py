@@ -1,0 +1,234 @@
+"""Distils a served encoder into one of fewer layers, on paragraphs that need no labels (Hinton et al., 2015).
+
+The teacher reads the corpus and whatever else the user brings; its probabilities are what the student learns, by the
+same fine-tuning, the same votes beside the tokens and the same export as the teacher's own. The student begins as the
+lowest layers of the pretrained encoder, which keep most of what a shortened one can know (Sajjad et al., 2023).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from rich.console import Console
+from torch import nn
+from tqdm.auto import tqdm
+
+from inference.encoder import FUNCTIONS_FILE
+from inference.errors import ConfigError
+from inference.folder import MANIFEST, Manifest, sha256_file
+from inference.gold import GoldRecord, read_gold
+from inference.lexicon import LexicalFunction, Matcher
+from inference.predictor import Predictor
+from inference.taxonomy import STANCES
+from training import export, runs, tracking
+from training.batches import build_dataset, predict_logits
+from training.calibrate import calibrate
+from training.config import Config
+from training.corpus import digest_rows, load_corpus, paragraph_id
+from training.encoders import Encoder, load_encoder
+from training.evaluation import Scored, score_model
+from training.finetune import finetune
+from training.quantise import GoldCheck
+from training.table import print_table
+from training.weak import WeakLabels
+from training.weak_stage import log_summary
+
+NAME = "fast"
+MOST_LOSS = 1.5
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What a distillation leaves.
+
+    Args:
+        folder: the student's model folder.
+        loss: points of topic macro-F1 on gold that the student is below its teacher.
+        run_id: the run.
+    """
+
+    folder: Path
+    loss: float
+    run_id: str
+
+
+def distill(
+    config: Config, *, teacher: str = "encoder", sources: Sequence[str] = (), console: Console | None = None
+) -> Distilled:
+    """Distil a model folder of kind ``encoder`` into ``models/fast``.
+
+    Args:
+        config: the resolved configuration.
+        teacher: which model, see :func:`inference.predictor.resolve_model`.
+        sources: more files or folders of paragraphs, beside the configured ones; labels in them are not read.
+        console: where the closing table goes.
+
+    Raises:
+        RasdError: on anything that a person can mend.
+    """
+    console = console or Console()
+    predictor = Predictor(teacher)
+    _check_teacher(predictor, teacher)
+    encoder = load_encoder(str(predictor.manifest.engine["asked_for"]))
+    layers = shorten(encoder.model, config.distill.layers)
+    gold = read_gold(config.corpus.gold, predictor.manifest.taxonomy)
+    runs.open_store(config.output)
+    models = Path(config.output.models)
+    with runs.training_run(config, name=f"distill {teacher}", token=uuid.uuid4().hex) as run:
+        mlflow.set_tags({"teacher": predictor.description, "teacher.folder": str(predictor.folder)})
+        texts = _paragraphs(config, sources, gold)
+        console.print(f"{predictor.description} teaches {config.distill.layers} layers on {len(texts)} paragraphs")
+        facts = {
+            "run_id": run.info.run_id,
+            "seed": config.seed,
+            "distilled_from": _describe(predictor),
+            **tracking.environment(),
+        }
+        base = f"{encoder.base}; the lowest {config.distill.layers} of {layers} layers, distilled"
+        folder = _teach(config, predictor, replace(encoder, base=base), texts, gold, models, facts)
+        pair = [_score(name, Predictor(path), gold, config.seed) for name, path in _pair(predictor, folder)]
+        log_summary(pair)
+        loss = 100 * (pair[0].metrics["topics"]["macro_f1"] - pair[1].metrics["topics"]["macro_f1"])
+        mlflow.log_metric("fast.points_below_teacher", loss)
+    title = f"On {config.corpus.gold}: {len(gold)} paragraphs labelled by reading (F1)"
+    rows = {m.name: m.metrics for m in pair}
+    print_table(rows, predictor.manifest.taxonomy, title=title, console=console)
+    verdict = f"{loss:.1f} points of topic macro-F1 below its teacher" if loss > 0 else "not below its teacher"
+    hint = "" if loss <= MOST_LOSS else f": more than {MOST_LOSS}; bring more paragraphs with --input, or more layers"
+    console.print(f"{folder} is {verdict}{hint}", markup=False)
+    return Distilled(folder, loss, run.info.run_id)
+
+
+def shorten(model: Any, layers: int) -> int:
+    """Keep the lowest layers of a BERT-like encoder, and its embeddings as they were pretrained.
+
+    Args:
+        model: the transformer; it is changed.
+        layers: how many stay.
+
+    Returns:
+        how many it had.
+
+    Raises:
+        ConfigError: where it has no such layers, or not more of them.
+    """
+    stack = getattr(getattr(model, "encoder", None), "layer", None)
+    if not isinstance(stack, nn.ModuleList):
+        raise ConfigError(f"{type(model).__name__} has no layers that could be left out; distil a BERT-like encoder")
+    before = len(stack)
+    if layers >= before:
+        raise ConfigError(f"distill.layers: {layers} of the teacher's {before} layers are no fewer; ask for fewer")
+    del stack[layers:]
+    model.config.num_hidden_layers = layers
+    model.embeddings.requires_grad_(False)
+    return before
+
+
+def _check_teacher(predictor: Predictor, asked: str) -> None:
+    manifest = predictor.manifest
+    if manifest.kind != "encoder":
+        raise ConfigError(f"{asked} is of kind {manifest.kind}, which is fast already; distil an encoder")
+    if "distilled_from" in manifest.training:
+        raise ConfigError(f"{asked} is distilled itself; distil its teacher, with fewer layers")
+
+
+def _describe(predictor: Predictor) -> dict[str, Any]:
+    manifest = predictor.manifest
+    return {
+        "base": manifest.base,
+        "run_id": manifest.training.get("run_id", ""),
+        "data_sha256": manifest.data_sha256,
+        "manifest_sha256": sha256_file(predictor.folder / MANIFEST),
+    }
+
+
+def _paragraphs(config: Config, sources: Sequence[str], gold: Sequence[GoldRecord]) -> list[str]:
+    """Give the corpus' paragraphs, then as many of the others as are wanted, drawn at random."""
+    gold_texts = [r.text for r in gold]
+    texts = list(load_corpus(config.corpus, gold_texts=gold_texts, seed=config.seed).data["text"])
+    more = (*config.distill.sources, *sources)
+    if more:
+        extra = load_corpus(
+            config.corpus.model_copy(update={"sources": more, "share": 1.0}), gold_texts=gold_texts, seed=config.seed
+        ).data["text"][:]
+        drawn = np.random.default_rng(config.seed).permutation(len(extra))[: max(config.distill.most - len(texts), 0)]
+        texts += [extra[i] for i in sorted(drawn)]
+    return texts
+
+
+def _answers(predictor: Predictor, texts: Sequence[str]) -> WeakLabels:
+    topics, stance = [], []
+    for start in tqdm(range(0, len(texts), _BATCH), desc="The teacher reads"):
+        for prediction in predictor.predict(texts[start : start + _BATCH]):
+            found = list(prediction.topics.values())
+            topics.append([t.probability for t in found])
+            stance.append([[t.stance.probabilities[s] for s in STANCES] for t in found])
+    return WeakLabels(np.array(topics), np.array(stance))
+
+
+def _teach(
+    config: Config,
+    predictor: Predictor,
+    encoder: Encoder,
+    texts: list[str],
+    gold: Sequence[GoldRecord],
+    models: Path,
+    facts: dict[str, Any],
+) -> Path:
+    manifest: Manifest = predictor.manifest
+    data = json.loads((predictor.folder / FUNCTIONS_FILE).read_text("utf-8"))
+    functions = [LexicalFunction.from_json(f) for f in data["functions"]]
+    matcher, window = Matcher(functions), int(manifest.engine["max_tokens"])
+    labels = _answers(predictor, texts)
+    order = np.random.default_rng(config.seed).permutation(len(texts))
+    held_out = max(1, round(len(order) * config.training.validation))
+    parts = [np.sort(order[held_out:]), np.sort(order[:held_out])]
+    own = [WeakLabels(labels.topics[p], labels.stance[p]) for p in parts]
+    train_set, validation = (
+        build_dataset(encoder, [texts[i] for i in part], matcher, weak=weak, max_tokens=window)
+        for part, weak in zip(parts, own, strict=True)
+    )
+    d = config.distill
+    learning = {"epochs": d.epochs, "learning_rate": d.learning_rate, "freeze_layers": 0}
+    student = config.model_copy(update={"training": config.training.model_copy(update=learning)})
+    work = models / ".distilling"
+    model = finetune(encoder, train_set, validation, labels=own[0], config=student, work=work).model.cpu()
+    shutil.rmtree(work, ignore_errors=True)
+    topics, stance = predict_logits(model, validation, pad_id=encoder.pad_id)
+    # The student gives the teacher's probabilities, so the teacher's decisions are made where the teacher makes them.
+    taught = manifest.calibration
+    calibration = replace(
+        calibrate(topics, stance, own[1]), thresholds=taught.thresholds, abstain_margin=taught.abstain_margin
+    )
+    return export.export_encoder(
+        models / NAME,
+        model,
+        encoder,
+        name="Rasd fast encoder",
+        functions=functions,
+        taxonomy=manifest.taxonomy,
+        calibration=calibration,
+        max_tokens=window,
+        training=facts,
+        data_sha256=digest_rows([(paragraph_id(t), t) for t in texts]),
+        check=GoldCheck.of(gold, manifest.taxonomy),
+        examples=[texts[i] for i in parts[1]],
+    )
+
+
+def _pair(teacher: Predictor, student: Path) -> list[tuple[str, Path]]:
+    return [("teacher", teacher.folder), (NAME, student)]
+
+
+def _score(name: str, predictor: Predictor, gold: list[GoldRecord], seed: int) -> Scored:
+    answers = predictor.predict([r.text for r in gold])
+    return score_model(name, answers, gold, predictor.manifest.taxonomy, seed=seed)
