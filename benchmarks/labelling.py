@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import importlib.metadata
 import itertools
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +37,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 import numpy.typing as npt  # noqa: E402
 
+from benchmarks.machine import in_a_line, machine  # noqa: E402
 from inference import lexicon  # noqa: E402
 from inference.folding import fold_batch  # noqa: E402
 from inference.lexicon import ABSTAIN, LexicalFunction, Match, Matcher, Tokens, tokenise  # noqa: E402
@@ -58,22 +57,6 @@ def read_texts(path: Path, rows: int) -> list[str]:
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as lines:
         return [json.loads(line)["text"] for line in itertools.islice(lines, rows)]
-
-
-def machine() -> dict[str, str]:
-    """Name the processor, the system, Python and the packages that matter."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        cpu = f"{names[0]} ({len(names)} cores)" if names else cpu
-    found = {"machine": cpu, "system": platform.platform(), "python": platform.python_version()}
-    for package in ("numpy", "snorkel", "pandas"):
-        try:
-            found[f"{package}_version"] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 class Stopwatch:
@@ -171,7 +154,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     texts = read_texts(options.corpus, options.rows)
     functions = load_watch_list(options.watch_list).functions
-    report: dict[str, Any] = {**machine(), "rows": len(texts), "functions": len(functions)}
+    report: dict[str, Any] = {
+        "machine": machine("numpy", "snorkel", "pandas"),
+        "rows": len(texts),
+        "functions": len(functions),
+    }
     report["words_per_paragraph"] = sum(len(t.split()) for t in texts) / len(texts)
     report["rasd"], votes = measure_rasd(functions, texts)
     if options.peer:
@@ -188,14 +175,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def print_table(report: dict[str, Any]) -> None:
     """Print the figures for people."""
     rasd = report["rasd"]
-    print(f"\n{report['machine']}, Python {report['python']}, numpy {report['numpy_version']}")
+    print(f"\n{in_a_line(report['machine'])}")
     print(f"{report['functions']} functions, {report['rows']} paragraphs, processor time of one core\n")
     print(f"{'Rasd, words not met before':32}{rasd['paragraphs_per_second']:>10,.0f} paragraphs/s")
     print(f"{'Rasd, words met before':32}{rasd['paragraphs_per_second_warm']:>10,.0f} paragraphs/s")
     for share in ("normalisation", "matching", "rest"):
         print(f"{'  of which ' + share:32}{rasd['share_' + share]:>10.0%}")
     if "snorkel" in report:
-        name = f"Snorkel {report['snorkel_version']}"
+        name = f"Snorkel {report['machine']['packages']['snorkel']}"
         print(f"{name + ', same functions':32}{report['snorkel']['paragraphs_per_second']:>10,.0f} paragraphs/s")
         print(f"{'ratio':32}{report['ratio']:>10,.0f}")
 

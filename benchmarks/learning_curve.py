@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.machine import machine
 
 MODELS = ("weak", "tfidf", "encoder")
 
@@ -52,8 +54,7 @@ def main() -> None:
     runs = [[f"corpus.share={share}"] for share in options.shares]
     if options.without_brief:
         runs.append(["labels.use_metadata=false"])
-    header = {"machine": platform.machine(), "python": platform.python_version(), "torch": metadata.version("torch")}
-    print(json.dumps(header), flush=True)
+    print(json.dumps({"machine": machine("torch", "transformers", "scikit-learn")}), flush=True)
     for settings in runs:
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(train_and_score(settings, options.gold, Path(folder)), ensure_ascii=False), flush=True)

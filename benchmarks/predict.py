@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import importlib.metadata
 import itertools
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -47,6 +45,7 @@ from transformers import (  # noqa: E402
     pipeline,
 )
 
+from benchmarks.machine import machine  # noqa: E402
 from inference.calibration import Calibration  # noqa: E402
 from inference.folder import MANIFEST, read_manifest, write_folder  # noqa: E402
 from inference.predictor import Predictor  # noqa: E402
@@ -58,6 +57,7 @@ from training.quantise import MODEL_FILE, quantise  # noqa: E402
 from training.topics import load_watch_list  # noqa: E402
 
 WINDOW = 256
+_PACKAGES = ("torch", "transformers", "onnxruntime", "tokenizers", "numpy")
 TEXT = "وقّعت وزارة الدفاع عقداً لشراء صواريخ ومدرعات من الشركة، ويبدأ تسليم الأسلحة في الربيع المقبل."
 MEASURED = """
 import os, subprocess, sys, time
@@ -224,22 +224,6 @@ def measure(encoder: Encoder, texts: list[str], work: Path, runs: int) -> dict[s
     }
 
 
-def machine() -> dict[str, Any]:
-    """Say what this was measured on."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text("utf-8").splitlines() if info.exists() else []
-    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    packages = ("torch", "transformers", "onnxruntime", "tokenizers", "numpy")
-    return {
-        "processor": name,
-        "cores": usable_cores(),
-        "vnni": adds_int8_exactly(),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-        **{p: importlib.metadata.version(p) for p in packages},
-    }
-
-
 def print_table(result: dict[str, Any]) -> None:
     """Print what was measured for a person to read."""
     for shape, found in result["encoders"].items():
@@ -267,7 +251,12 @@ def main() -> None:
     options = parser.parse_args()
     texts = read_texts(options.corpus, options.rows)
     torch.set_num_threads(usable_cores())
-    result: dict[str, Any] = {"machine": machine(), "rows": len(texts), "int8_gops": matrix_rate(), "encoders": {}}
+    result: dict[str, Any] = {
+        "machine": machine(*_PACKAGES) | {"vnni": adds_int8_exactly()},
+        "rows": len(texts),
+        "int8_gops": matrix_rate(),
+        "encoders": {},
+    }
     for shape in options.shapes:
         encoder = load_encoder("embedded") if shape == "embedded" else arabert_shape(texts)
         with tempfile.TemporaryDirectory() as work:

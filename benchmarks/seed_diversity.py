@@ -11,11 +11,14 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import platform
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.machine import machine
 from inference.text import WORD, fold
 from training.dedup import NearDuplicates
 
@@ -84,8 +87,7 @@ def main() -> None:
     random.Random(9).shuffle(pool)
     others = [*pool, *(read(options.gold) if options.gold else ())]
     result = {
-        "machine": platform.machine(),
-        "python": platform.python_version(),
+        "machine": machine(),
         "seeds": diversity(seeds),
         "real": {k: sum(d[k] for d in drawn) / len(drawn) for k in drawn[0]},
         "overlapping_paragraphs": sum(index.find(t) is not None for t in others),

@@ -186,10 +186,12 @@ def _dashboard(options: argparse.Namespace) -> int:
     store, experiment = store_uri(output), runs.open_store(output)
     for run_id in runs.mark_killed():
         print(f"Run {run_id} was killed; marked so")
+    # Of MLflow's two faces the one for models that are trained, and not for language models that are asked.
+    page = f"#/experiments/{experiment}/runs?workflowType=machine_learning"
     if store.startswith(("http://", "https://")):
-        print(f"The store is a server, with a dashboard of its own: {store}/#/experiments/{experiment}")
+        print(f"The store is a server, with a dashboard of its own: {store}/{page}")
         return 0
-    print(f"Dashboard on {store}: http://{options.host}:{options.port}/#/experiments/{experiment}", flush=True)
+    print(f"Dashboard on {store}: http://{options.host}:{options.port}/{page}", flush=True)
     return _mlflow("ui", "--backend-store-uri", store, "--host", options.host, "--port", str(options.port), store=store)
 
 

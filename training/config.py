@@ -38,6 +38,7 @@ class LabelsConfig(Section):
     use_metadata: bool = True
     functions: tuple[str, ...] = ()
     semantic: bool = False
+    document: bool = False
     label_model: Literal["dawid_skene", "majority"] = "dawid_skene"
     skip_broken: bool = False
 

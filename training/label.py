@@ -81,7 +81,8 @@ def label_corpus(
         broken = tuple({b.name: b for b in (*(judged.broken if judged else ()), *cast.broken)}.values())
         kept = [j for j, f in enumerate(applier.functions) if f.name not in {b.name for b in broken}]
         functions = tuple(applier.functions[j] for j in kept)
-        model = fit_weak_model(cast.sample[:, kept], functions, watch_list.taxonomy)
+        shares = config.feed.shares
+        model = fit_weak_model(cast.sample[:, kept], functions, watch_list.taxonomy, stance_shares=shares)
         second = _SecondPass(model, kept, majority=config.labels.label_model == "majority")
         second.run(votes_file, whole, rows=cast.rows)
         if bad.count:

@@ -20,6 +20,7 @@ from training.topics import MetadataSpec, WatchList
 
 _CHUNK = 4096
 
+VoteArray = npt.NDArray[np.int8]
 Record = Mapping[str, Any]
 """What a labelling function sees of a paragraph: ``id``, ``text``, ``article`` and the file's other fields."""
 
@@ -31,11 +32,12 @@ class LabelingFunction:
     Args:
         name: unique name.
         topic: id of the topic that it votes on.
-        kind: ``lexical``, ``metadata``, ``semantic`` or ``python``.
+        kind: ``lexical``, ``metadata``, ``semantic``, ``document`` or ``python``.
         is_stance: whether it votes on the stance rather than on the topic's presence.
         polarity: the votes that it can give, as numbers of the vote matrix.
         accuracy: the author's guess of how often a vote is right.
-        call: for all but lexical functions, what gives the vote of a record; None is abstain.
+        call: for functions of one record, what gives its vote; None is abstain.
+        call_all: for functions of whole articles, what gives the votes of all rows from the others' votes.
     """
 
     name: str
@@ -45,6 +47,7 @@ class LabelingFunction:
     polarity: tuple[int, ...]
     accuracy: float = 0.75
     call: Callable[[Record], str | None] | None = None
+    call_all: Callable[[VoteArray, Sequence[str], Sequence[LabelingFunction]], VoteArray] | None = None
 
 
 def labeling_function(
@@ -213,6 +216,7 @@ class Applier:
         """
         broken: dict[int, Broken] = {}
         parts = []
+        articles: list[str] = []
         remaining = iter(records)
         while chunk := list(itertools.islice(remaining, _CHUNK)):
             matrix = np.full((len(chunk), len(self.functions)), ABSTAIN, dtype=np.int8)
@@ -220,8 +224,12 @@ class Applier:
             matrix[:, : lexical.shape[1]] = lexical
             self._call(chunk, matrix, broken)
             parts.append(matrix)
+            articles.extend(str(r.get("article") or "") for r in chunk)
         whole = np.concatenate(parts) if parts else np.empty((0, len(self.functions)), dtype=np.int8)
         whole[:, list(broken)] = ABSTAIN
+        for j, function in enumerate(self.functions):
+            if function.call_all is not None:
+                whole[:, j] = function.call_all(whole, articles, self.functions)
         return Votes(whole, tuple(broken.values()))
 
     def _call(self, chunk: Sequence[Record], matrix: npt.NDArray[np.int8], broken: dict[int, Broken]) -> None:

@@ -27,6 +27,7 @@ from inference.errors import CorpusError, RasdError
 from inference.reading import BadRow
 from training.config import Config
 from training.corpus import read_source
+from training.documents import document_functions, whole_articles
 from training.labeling import Applier, Broken, Votes, python_functions
 from training.semantic import semantic_functions
 from training.topics import WatchList
@@ -41,10 +42,11 @@ _applier: Applier | None = None
 def make_applier(config: Config, watch_list: WatchList, *, skip_broken: bool) -> Applier:
     """Give the applier that a configuration asks for."""
     semantic = semantic_functions(watch_list) if config.labels.semantic else []
+    document = document_functions(watch_list.taxonomy) if config.labels.document else []
     return Applier(
         watch_list,
         use_metadata=config.labels.use_metadata,
-        extra=[*python_functions(config.labels.functions), *semantic],
+        extra=[*python_functions(config.labels.functions), *semantic, *document],
         skip_broken=skip_broken or config.labels.skip_broken,
     )
 
@@ -194,17 +196,14 @@ def _vote(rows: list[dict[str, str]]) -> Votes:
 
 
 def _batches(source: str, bad: BadRows) -> Iterator[list[dict[str, str]]]:
-    good: list[dict[str, str]] = []
-    for row in read_source(source):
-        if isinstance(row, BadRow):
-            bad.add(row)
-            continue
-        good.append(row)
-        if len(good) == BATCH:
-            yield good
-            good = []
-    if good:
-        yield good
+    def good() -> Iterator[dict[str, str]]:
+        for row in read_source(source):
+            if isinstance(row, BadRow):
+                bad.add(row)
+            else:
+                yield row
+
+    return whole_articles(good(), BATCH, most=2 * BATCH)
 
 
 def _votes_table(rows: Sequence[dict[str, str]], votes: VoteArray) -> pa.Table:

@@ -106,7 +106,7 @@ def fit_weak_model(
         functions: what the columns are.
         taxonomy: the topics.
         topic_share: prior share of paragraphs that carry a topic.
-        stance_shares: prior shares of favor, against and neutral.
+        stance_shares: shares of favor, against and neutral in the feed, which the authors' accuracies are guesses for.
 
     Raises:
         ConfigError: where no labelling function votes on a topic, or on its stance; the topic is named.

@@ -83,7 +83,7 @@ def label_stage(
         applier = make_applier(config, watch_list, skip_broken=False)
         votes = applier.apply({**fields_of(r), **r} for r in corpus.data)
         _check_votes(votes, applier)
-        model = fit_weak_model(votes.matrix, applier.functions, watch_list.taxonomy)
+        model = fit_weak_model(votes.matrix, applier.functions, watch_list.taxonomy, stance_shares=config.feed.shares)
         weak = model.predict(votes.matrix)
         if config.labels.label_model == "majority":
             weak = majority_labels(votes.matrix, applier.functions, watch_list.taxonomy)
@@ -135,8 +135,8 @@ def _score_weak(
     *,
     seed: int,
 ) -> dict[str, Scored]:
-    # Gold has no metadata, as a user's new text has none: its functions cannot vote, and that is no silence.
-    weak = model.predict(votes, skip_kinds=("metadata",))
+    # Gold comes as a user's new text does, without metadata or article: those cannot vote, which is no silence.
+    weak = model.predict(votes, skip_kinds=("metadata", "document"))
     shifted = calibration.stance_probabilities(np.log(np.clip(weak.stance, 1e-9, 1.0)))
     labels = {
         MAJORITY: majority_labels(votes, applier.functions, watch_list.taxonomy),
