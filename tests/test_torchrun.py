@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -42,4 +43,7 @@ def test_two_processes_give_what_one_gives_within_noise(
     assert done.stdout.count("Champion: version") == 1
     two, one = validation_losses(project, monkeypatch), validation_losses(trained, monkeypatch)
     assert len(two) == len(one) == 3
-    assert two == pytest.approx(one, abs=0.03)
+    # Two processes make up the batches of the five validation paragraphs otherwise, which shifts every loss alike ...
+    assert two == pytest.approx(one, abs=0.08)
+    # ... and what each epoch of training brought is the same.
+    assert np.diff(two) == pytest.approx(np.diff(one), abs=0.001)
