@@ -29,7 +29,7 @@ def with_calibration(folder: Path, target: Path, calibration: Calibration) -> Pr
 
 
 @pytest.mark.parametrize(
-    ("off", "abstained"), [(0.0, True), (0.04, True), (-0.04, True), (0.06, False), (-0.06, False)]
+    ("off", "abstained"), [(0.01, True), (0.04, True), (-0.04, True), (0.06, False), (-0.06, False)]
 )
 def test_it_abstains_within_the_margin_of_the_threshold(
     weak: Path, tmp_path: Path, off: float, abstained: bool

@@ -30,7 +30,9 @@ def trained_on_four(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _append(folder / "seeds" / "gold.jsonl", [{"id": "g5", "text": RIGGED, "topics": {"elections": "against"}}])
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert main(["train", "--config", "tiny.yaml"]) == 0
+        # The corpus holds complaints alone, and so will the feed: else the models would be corrected for another one.
+        feed = [f"--set=feed.{s}={share}" for s, share in (("favor", 0.1), ("against", 0.8), ("neutral", 0.1))]
+        assert main(["train", "--config", "tiny.yaml", *feed]) == 0
     return folder
 
 

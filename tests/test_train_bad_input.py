@@ -50,7 +50,7 @@ def test_an_encoder_that_cannot_be_had_says_how_to_get_it(project: Path, capsys:
     error = _error(capsys, "--set", "encoder.name=arabert")
     assert "aubmindlab/bert-base-arabertv02" in error
     assert "hf download" in error
-    assert not (project / "models").exists()
+    assert [p.name for p in (project / "models").iterdir()] == [".lock"]
 
 
 def test_a_run_that_fails_is_marked_failed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
