@@ -50,14 +50,14 @@ def is_int8(path: Path) -> bool:
 
 @pytest.mark.parametrize(("after", "kept"), [(0.90, "int8"), (0.8951, "int8"), (0.8949, "fp32"), (0.95, "int8")])
 def test_int8_is_kept_where_the_score_falls_by_at_most_half_a_point(folder: Path, after: float, kept: str) -> None:
-    precision = choose_precision(folder, scores_in_turn(0.90, after, after))
+    precision = choose_precision(folder, scores_in_turn(0.90, after, after, after))
     assert precision.name == kept
     assert is_int8(folder / "model.onnx") == (kept == "int8")
     assert "fp32: topics macro-F1 0.9000" in precision.reason
 
 
 def test_a_model_that_stays_in_fp32_is_the_same_to_the_byte(folder: Path, fp32: Path) -> None:
-    choose_precision(folder, scores_in_turn(0.9, 0.1, 0.1))
+    choose_precision(folder, scores_in_turn(0.9, 0.1, 0.1, 0.1))
     assert (folder / "model.onnx").read_bytes() == fp32.read_bytes()
     assert [p.name for p in folder.iterdir()] == ["model.onnx"]
 
@@ -78,6 +78,16 @@ def test_products_that_narrow_go_back_to_fp32_before_the_whole_model_does(folder
     assert all(rows > columns for rows, columns in exact)
 
 
+def test_before_the_whole_model_the_upper_half_goes_back_to_fp32(folder: Path) -> None:
+    precision = choose_precision(folder, scores_in_turn(0.9, 0.89, 0.89, 0.9))
+    assert precision.name == "int8"
+    assert "in the upper half: topics macro-F1 0.9000" in precision.reason
+    kinds = [n.op_type for n in onnx.load(folder / "model.onnx").graph.node if n.op_type in ("MatMul", "MatMulInteger")]
+    last = max(i for i, k in enumerate(kinds) if k == "MatMulInteger")
+    assert "MatMulInteger" not in kinds[last + 1 :]
+    assert kinds[last + 1 :].count("MatMul") >= 2
+
+
 def test_a_scorer_that_fails_leaves_the_fp32_model(folder: Path, fp32: Path) -> None:
     turns = iter([{"topics": 0.9}])
     with pytest.raises(StopIteration):
@@ -86,7 +96,8 @@ def test_a_scorer_that_fails_leaves_the_fp32_model(folder: Path, fp32: Path) -> 
 
 
 def test_one_score_that_falls_is_enough_to_stay_in_fp32(folder: Path) -> None:
-    turns = iter([{"topics": 0.9, "joint": 0.7}, {"topics": 0.9, "joint": 0.69}, {"topics": 0.8, "joint": 0.7}])
+    low, other = {"topics": 0.9, "joint": 0.69}, {"topics": 0.8, "joint": 0.7}
+    turns = iter([{"topics": 0.9, "joint": 0.7}, low, other, low])
     assert choose_precision(folder, lambda: next(turns)).name == "fp32"
 
 

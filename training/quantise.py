@@ -3,9 +3,9 @@
 Weights of matrix products are quantised per output channel, the rows of the embedding table one by one; activations
 are quantised as they come. Texts are served one a run without padding, so an activation's scale depends on nothing
 but the text. Outlying channels are multiplied in fp32 on the side. The heads stay in fp32: they are small, and
-everything hangs on them. Where that loses too much on gold,
-products that narrow (the outputs of the inner layers, whose inputs have the widest spread) stay in fp32; where that
-still does, all do.
+everything hangs on them. Where that loses too much on gold, products that narrow (the outputs of the inner layers,
+whose inputs have the widest spread) stay in fp32; where that still does, so does the upper half of the layers, whose
+errors nothing evens out any more; and where that does, everything.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ MODEL_FILE = "model.onnx"
 MOST_LOSS = 0.005
 MOST_TEXTS = 2000
 _LEAST_TABLE = 100_000
-_SCHEMES = {"int8": False, "int8, but fp32 in the products that narrow": True}
+_SCHEMES = {
+    "int8": (False, False),
+    "int8, but fp32 in the products that narrow": (True, False),
+    "int8, but fp32 in the products that narrow and in the upper half": (True, True),
+}
 _PARTS = ("topics", "joint")
 
 
@@ -97,8 +101,9 @@ def choose_precision(
     told = [_told("fp32", before)]
     model.rename(kept)
     try:
-        for name, narrowing in _SCHEMES.items():
-            quantise(kept, model, reduce_range=reduce_range, typical=typical, leave_narrowing=narrowing)
+        for name, (narrowing, upper) in _SCHEMES.items():
+            leave = {"leave_narrowing": narrowing, "leave_upper": upper}
+            quantise(kept, model, reduce_range=reduce_range, typical=typical, **leave)
             after = score()
             told.append(_told(name, after))
             if all(after[part] >= before[part] - most for part in before):
@@ -139,6 +144,7 @@ def quantise(
     reduce_range: bool,
     typical: Sequence[Sequence[int]] = (),
     leave_narrowing: bool = False,
+    leave_upper: bool = False,
 ) -> None:
     """Write an ONNX model with int8 weights.
 
@@ -148,13 +154,16 @@ def quantise(
         reduce_range: give weights 7 bits.
         typical: token ids of typical texts, from which outlying channels are told; where none, they are not.
         leave_narrowing: leave products in fp32 whose result is narrower than what they read.
+        leave_upper: leave the latter half of the products in fp32.
     """
     log = logging.getLogger()
     level = log.level
     # It advises, of every model, to run a step that gains nothing here.
     log.setLevel(logging.ERROR)
     exact = onnx.load(source)
-    left = _narrowing(exact.graph) if leave_narrowing else []
+    products = _products(exact.graph)
+    left = [n for n, (read, given) in products.items() if leave_narrowing and read > given]
+    left += list(products)[len(products) // 2 :] if leave_upper else []
     if typical:
         left += split_outliers(exact, typical)
     try:
@@ -175,10 +184,11 @@ def quantise(
     onnx.save(model, target)
 
 
-def _narrowing(graph: onnx.GraphProto) -> list[str]:
+def _products(graph: onnx.GraphProto) -> dict[str, tuple[int, int]]:
+    """Give name to width read and width given of the products with constant weights, in the order of their work."""
     shapes = {t.name: t.dims for t in graph.initializer}
     products = [n for n in graph.node if n.op_type == "MatMul" and len(shapes.get(n.input[1], ())) == 2]
-    return [n.name for n in products if shapes[n.input[1]][0] > shapes[n.input[1]][1]]
+    return {n.name: (shapes[n.input[1]][0], shapes[n.input[1]][1]) for n in products}
 
 
 def _quantise_tables(graph: onnx.GraphProto) -> None:
