@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test test-browser dashboard lint clean
+.PHONY: train test test-browser test-ray dashboard lint clean
 
 train: $(READY)
 	$(BIN)/rasd train
@@ -15,6 +15,11 @@ test: $(READY)
 # Needs Chromium: apt-get install chromium chromium-driver. RASD_SCREENSHOTS=FOLDER keeps the screenshots there.
 test-browser: $(READY)
 	$(BIN)/python -m pytest -m browser -rs
+
+# Installs the extra `ray` first; the suite itself runs without it.
+test-ray: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ray]'
+	$(BIN)/python -m pytest -m ray -rs
 
 dashboard: $(READY)
 	$(BIN)/rasd dashboard

@@ -23,7 +23,7 @@ from inference.engine import Scores, Span, word_spans
 from inference.errors import ModelFolderError, RasdError
 from inference.folder import Manifest
 from inference.lexicon import ABSTAIN, LexicalFunction, Matcher, tokenise
-from inference.processor import adds_int8_exactly, usable_cores
+from inference.processor import adds_int8_exactly, onnx_providers, usable_cores
 from inference.text import View, clean_view
 
 _CHUNK = 4000
@@ -85,9 +85,8 @@ class EncoderEngine:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = ort.InferenceSession(
-                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-            )
+            providers = onnx_providers(str(manifest.engine.get("precision", "fp32")))
+            self._session = ort.InferenceSession(str(folder / "model.onnx"), options, providers=providers)
         except Exception as error:  # onnxruntime has no public base for its errors
             raise ModelFolderError(f"{folder / 'model.onnx'}: not a readable ONNX model ({error})") from None
         try:
