@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -98,9 +99,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has gone, as `rasd predict ... | head` does; that is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"rasd: error: {_told(error)}", file=sys.stderr)
+        return _FAILED
     except KeyboardInterrupt:
         print("rasd: interrupted", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _told(error: OSError) -> str:
+    """Say what the system would not do, where, and what to do about it."""
+    todo = {
+        errno.ENOSPC: "; free some space there",
+        errno.EDQUOT: "; free some space there",
+        errno.EACCES: "; give yourself the right to, or work in another folder",
+        errno.EPERM: "; give yourself the right to, or work in another folder",
+        errno.EROFS: "; work in another folder",
+    }
+    where = f"{error.filename2 or error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}{todo.get(error.errno or 0, '')}"
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -174,7 +191,8 @@ def _predict_into_file(options: argparse.Namespace, rows: Iterable[Row | BadRow]
 def _given(texts: Sequence[str]) -> Iterator[Row | BadRow]:
     for text in texts:
         if text != "-":
-            yield Row(text)
+            # In a locale that is not UTF-8, Python hands over the bytes that it cannot read as lone surrogates.
+            yield Row(os.fsencode(text).decode("utf-8", "surrogateescape"))
         else:
             yield from read_stream(sys.stdin.buffer)
 

@@ -120,8 +120,12 @@ class RunFiles:
                 handle.flush()
                 os.fsync(handle.fileno())
         temporary = journal_of(self.output).with_name(f"{journal_of(self.output).name}.new")
-        temporary.write_text(json.dumps(asdict(self.journal)), "utf-8")
-        temporary.replace(journal_of(self.output))
+        try:
+            temporary.write_text(json.dumps(asdict(self.journal)), "utf-8")
+            temporary.replace(journal_of(self.output))
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         self._saved = time.monotonic()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -163,8 +165,10 @@ def test_a_running_cluster_is_used_by_its_address(
     tmp_path: Path, source: Path, whole: Path, predictor: Predictor
 ) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tiny.ROOT), "RAY_worker_niceness": "0"}
-    head = ["ray", "start", "--head", "--port=6399", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
-    command = [sys.executable, "-m", *("ray.scripts.scripts", *head[1:]), "--block", f"--temp-dir={tmp_path / 'ray'}"]
+    # Its sockets lie below it, and their paths must be short.
+    place = tempfile.mkdtemp(prefix="ray-")
+    head = ["--head", "--block", "--port=6399", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *head, f"--temp-dir={place}"]
     with (tmp_path.parent / "ray.log").open("wb") as log:
         running = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -178,6 +182,7 @@ def test_a_running_cluster_is_used_by_its_address(
     finally:
         os.killpg(running.pid, signal.SIGTERM)
         running.wait(60)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path, source: Path, predictor: Predictor) -> None:

@@ -72,7 +72,7 @@ def label_corpus(
     applier = make_applier(config, watch_list, skip_broken=skip_broken)
     # Gold comes first: a fault in it must not come to light after hours of labelling.
     judged = _judge(gold, applier, watch_list)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+    with _writing(target), tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
         bad = BadRows(Path(folder) / "errors.jsonl")
         votes_file, whole = Path(folder) / "votes.parquet", Path(folder) / target.name
         cast = cast_votes(
@@ -99,6 +99,15 @@ def label_corpus(
     )
     show(analysis, bad, as_json=as_json, target=target)
     return analysis
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # Reading turns its own into InputError: this one came from writing.
+        raise InputError(f"{target}: cannot be written ({error.strerror or error})") from None
 
 
 def _target(output: str) -> Path:
