@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test test-browser test-postgres dashboard lint clean
+.PHONY: train test test-browser test-postgres test-ray dashboard lint clean
 
 train: $(READY)
 	$(BIN)/rasd train
@@ -19,6 +19,11 @@ test-browser: $(READY)
 # Needs PostgreSQL: apt-get install postgresql.
 test-postgres: $(READY)
 	$(BIN)/python -m pytest -m postgres -rs
+
+# Installs the extra `ray` first; the suite itself runs without it.
+test-ray: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ray]'
+	$(BIN)/python -m pytest -m ray -rs
 
 dashboard: $(READY)
 	$(BIN)/rasd dashboard

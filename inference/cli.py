@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -53,6 +54,10 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument("--output", metavar="F", help="a .jsonl, .csv or .parquet file; bad rows go to F.errors.jsonl")
     predict.add_argument("--resume", action="store_true", help="go on where a stopped run into F left off")
     predict.add_argument("--model", default="champion", metavar="M", help=_MODEL_HELP)
+    predict.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: over Ray Data (rasd[ray])")
+    predict.add_argument(
+        "--ray-address", metavar="A", help="a running Ray cluster's HOST:PORT; else one of its own here"
+    )
     predict.add_argument("--format", choices=("table", "jsonl"), default=None)
     models = commands.add_parser("models", help="the registered models: list them, promote one, roll back")
     models.add_argument("action", nargs="?", choices=("list", "promote", "rollback"), default="list")
@@ -100,9 +105,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has gone, as `rasd predict ... | head` does; that is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"rasd: error: {_told(error)}", file=sys.stderr)
+        return _FAILED
     except KeyboardInterrupt:
         print("rasd: interrupted", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _told(error: OSError) -> str:
+    """Say what the system would not do, where, and what to do about it."""
+    todo = {
+        errno.ENOSPC: "; free some space there",
+        errno.EDQUOT: "; free some space there",
+        errno.EACCES: "; give yourself the right to, or work in another folder",
+        errno.EPERM: "; give yourself the right to, or work in another folder",
+        errno.EROFS: "; work in another folder",
+    }
+    where = f"{error.filename2 or error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}{todo.get(error.errno or 0, '')}"
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -141,33 +162,49 @@ def _predict(options: argparse.Namespace) -> int:
     from_file = options.input and options.input != "-"
     if options.resume and not (from_file and options.output):
         raise InputError("--resume goes on with a run from --input FILE into --output FILE; give both")
+    if options.engine == "ray" and not (from_file and options.output):
+        raise InputError("--engine ray works through --input FILE into --output FILE; give both")
+    if options.ray_address and options.engine != "ray":
+        raise InputError("--ray-address goes with --engine ray")
     rows: Iterable[Row | BadRow] = read_rows(options.input) if from_file else _given(options.text or ["-"])
     if options.output:
-        # Only a run over files needs what a run over files needs.
-        from inference import bulk
-
-        bulk.check_output(Path(options.output), Path(options.input) if from_file else None)
-        predictor = load(options.model)
-        if from_file:
-            bulk.predict_file(predictor, options.input, options.output, resume=options.resume)
-        else:
-            bulk.predict_rows(predictor, rows, options.output)
-        return 0
+        return _predict_into_file(options, rows)
     as_json = options.format == "jsonl" if options.format else bool(from_file)
     _print_predictions(load(options.model), rows, as_json=as_json)
+    return 0
+
+
+def _predict_into_file(options: argparse.Namespace, rows: Iterable[Row | BadRow]) -> int:
+    # Only a run over files needs what a run over files needs.
+    from inference import bulk
+    from inference.run_files import check_output
+
+    source = Path(options.input) if options.input and options.input != "-" else None
+    check_output(Path(options.output), source)
+    if source is None:
+        bulk.predict_rows(load(options.model), rows, options.output)
+    elif options.engine == "ray":
+        from inference.ray_engine import on_ray
+
+        predictor = load(options.model)
+        with on_ray(predictor, address=options.ray_address) as answers:
+            bulk.predict_file(predictor, source, options.output, resume=options.resume, answers=answers)
+    else:
+        bulk.predict_file(load(options.model), source, options.output, resume=options.resume)
     return 0
 
 
 def _given(texts: Sequence[str]) -> Iterator[Row | BadRow]:
     for text in texts:
         if text != "-":
-            yield Row(text)
+            # In a locale that is not UTF-8, Python hands over the bytes that it cannot read as lone surrogates.
+            yield Row(os.fsencode(text).decode("utf-8", "surrogateescape"))
         else:
             yield from read_stream(sys.stdin.buffer)
 
 
 def _print_predictions(predictor: Predictor, rows: Iterable[Row | BadRow], *, as_json: bool) -> None:
-    from inference.bulk import batches, record, to_line
+    from inference.records import batches, record, to_line
 
     bad = 0
     # Who types a text waits for its answer before the next.

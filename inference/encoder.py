@@ -25,7 +25,7 @@ from inference.engine import Scores, Span, word_spans
 from inference.errors import ModelFolderError, RasdError
 from inference.folder import Manifest
 from inference.lexicon import ABSTAIN, LexicalFunction, Matcher, tokenise
-from inference.processor import adds_int8_exactly, usable_cores
+from inference.processor import adds_int8_exactly, onnx_providers, usable_cores
 from inference.text import View
 
 _CHUNK = 4000
@@ -90,10 +90,11 @@ class EncoderEngine:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
+            providers = onnx_providers(str(manifest.engine.get("precision", "fp32")))
             self._session = ort.InferenceSession(
                 str(folder / "model.onnx"),
                 options,
-                providers=["CPUExecutionProvider"],
+                providers=providers,
                 # Its kernel takes seven times as long as the sum and the normalisation that it joins.
                 disabled_optimizers=["SkipLayerNormFusion"],
             )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from inference.classes import Program
 from inference.matching import DENIAL_REACH, NEGATION_REACH, Rule
@@ -70,17 +72,21 @@ class TextMatches:
             return []
         places = sorted(self.found[rule.terms].items())
         if others:
-            places = [p for p in places if not any(_gap(p, o) <= rule.unless_within for o in others.items())]
+            beyond = _Beyond(others)
+            places = [p for p in places if not beyond.reaches(p, rule.unless_within)]
         if places and rule.near >= 0:
-            near = list(self.found[rule.near].items())
-            places = [p for p in places if self._has_near(p, near, rule.within)]
+            firsts, lasts = sorted(self.found[rule.near]), sorted(self.found[rule.near].values())
+            places = [p for p in places if self._has_near(p, firsts, lasts, rule.within)]
         if places and rule.negation != "ignore":
             places = [p for p in places if self._is_negated(p[0]) == (rule.negation == "only")]
         return places if rule.at_least == 1 or _distinct(places) >= rule.at_least else []
 
-    def _has_near(self, place: Place, others: Sequence[Place], within: int) -> bool:
-        sentence = self._sentences[place[0]]
-        return any(0 < _gap(place, o) <= within and self._sentences[o[0]] == sentence for o in others)
+    def _has_near(self, place: Place, firsts: Sequence[int], lasts: Sequence[int], within: int) -> bool:
+        # The nearest on either side decides: a farther one is in no nearer sentence.
+        after, before = bisect_right(firsts, place[1]), bisect_left(lasts, place[0]) - 1
+        ahead = firsts[after] if after < len(firsts) and firsts[after] - place[1] <= within else None
+        behind = lasts[before] if before >= 0 and place[0] - lasts[before] <= within else None
+        return self._sentences[place[0]] in {self._sentences[p] for p in (ahead, behind) if p is not None}
 
     def _is_negated(self, first: int) -> bool:
         negation, denial = self._program.extra
@@ -93,9 +99,17 @@ class TextMatches:
         return False
 
 
-def _gap(one: Place, other: Place) -> int:
-    """Give how many words apart two stretches are; 0 where they share words."""
-    return max(other[0] - one[1], one[0] - other[1], 0)
+class _Beyond:
+    """Tells whether any of many stretches comes near a place, without looking at each."""
+
+    def __init__(self, stretches: Mapping[int, int]) -> None:
+        self._firsts = sorted(stretches)
+        self._farthest = list(accumulate((stretches[first] for first in self._firsts), max))
+
+    def reaches(self, place: Place, within: int) -> bool:
+        """Say whether one shares words with a place or stands at most so many words from it."""
+        begun = bisect_right(self._firsts, place[1] + within)
+        return begun > 0 and self._farthest[begun - 1] >= place[0] - within
 
 
 def _distinct(places: Sequence[Place]) -> int:

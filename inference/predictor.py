@@ -99,6 +99,11 @@ class Predictor:
         """The model's kind and what it is made of, as every prediction names it."""
         return f"{self.manifest.kind}: {self.manifest.base}"
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU, where there is one, computes this model: an encoder that is served in fp32."""
+        return self.manifest.kind == "encoder" and self.manifest.engine.get("precision", "fp32") == "fp32"
+
     @overload
     def predict(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]
 

@@ -6,7 +6,7 @@ import csv
 import difflib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from inference.errors import InputError, nearest
 
 SUFFIXES = (".txt", ".jsonl", ".csv", ".parquet")
 TEXT_FIELD = "text"
+_LONGEST_CSV_FIELD = 2**27
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,26 @@ class BadRow:
     reason: str
 
 
+class _UnreadableError(Exception):
+    """A file, or the rest of one, cannot be read; its arguments are the place and the reason."""
+
+
 def list_files(path: str | Path) -> list[Path]:
     """Give the readable files behind a path: the file itself, or a folder's files in order of name, subfolders too.
+
+    Hidden files, whose name starts with a dot, are no part of a folder's content.
 
     Raises:
         InputError: where nothing readable is there.
     """
     path = Path(path)
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        # A link that leads nowhere is listed: reading it tells, which passing it over would not.
+        files = sorted(
+            p
+            for p in path.rglob("*")
+            if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and (p.is_file() or p.is_symlink())
+        )
         if not files:
             raise InputError(f"{path}: no {', '.join(SUFFIXES)} file in this folder")
         return files
@@ -70,20 +83,43 @@ def list_files(path: str | Path) -> list[Path]:
 def read_rows(path: str | Path) -> Iterator[Row | BadRow]:
     """Read the rows of a file, or of every file of a folder, without holding more than a few in memory.
 
+    Args:
+        path: file or folder. A file of a folder that cannot be read is one bad row.
+
+    Raises:
+        InputError: where the file cannot be read at all, or Parquet is not to be had.
+    """
+    alone = not Path(path).is_dir()
+    for file in list_files(path):
+        yield from read_file(file, alone=alone)
+
+
+def read_file(file: Path, *, alone: bool = True) -> Iterator[Row | BadRow]:
+    """Read the rows of a file; what follows a place where it breaks off is one bad row.
+
     ``.txt`` holds a paragraph a line; the others hold a field ``text`` and whatever else a row has.
 
     Args:
-        path: file or folder.
+        file: one of those of :func:`list_files`.
+        alone: whether there is no other file to go on with, should this one not be readable at all.
 
     Raises:
-        InputError: where a file cannot be read at all.
+        InputError: where it cannot be read at all and is alone, or Parquet is not to be had.
     """
     readers = {".txt": _read_txt, ".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
-    for file in list_files(path):
-        try:
-            yield from readers[file.suffix.lower()](file)
-        except OSError as error:
-            raise InputError(f"{file}: cannot be read ({error.strerror or error})") from None
+    begun = False
+    try:
+        for row in readers[file.suffix.lower()](file):
+            begun = True
+            yield row
+        return
+    except OSError as error:
+        place, reason = str(file), f"cannot be read ({error.strerror or error})"
+    except _UnreadableError as error:
+        place, reason = error.args
+    if alone and not begun:
+        raise InputError(f"{place}: {reason}")
+    yield BadRow(place, f"{reason}; {'the rest of ' if begun else ''}the file is left out")
 
 
 def read_stream(stream: Iterable[bytes], name: str = "standard input") -> Iterator[Row | BadRow]:
@@ -130,7 +166,10 @@ def _read_jsonl(path: Path) -> Iterator[Row | BadRow]:
             continue
         try:
             data = json.loads(line)
-        except (ValueError, RecursionError) as error:
+        except RecursionError:
+            yield BadRow(place, "not valid JSON (nested too deep)")
+            continue
+        except ValueError as error:
             yield BadRow(place, f"not valid JSON ({error})")
             continue
         if not isinstance(data, dict):
@@ -144,33 +183,50 @@ def _row(data: Mapping[str, Any], place: str) -> Row | BadRow:
     if TEXT_FIELD not in data:
         return BadRow(place, f"no field {TEXT_FIELD!r}{nearest(TEXT_FIELD, map(str, data)) if data else ''}")
     if not isinstance(text, str):
-        return BadRow(place, f"the field {TEXT_FIELD!r} holds {type(text).__name__}, not text")
+        found = "nothing (null)" if text is None else type(text).__name__
+        return BadRow(place, f"the field {TEXT_FIELD!r} holds {found}, not text")
     return Row(text, {k: v for k, v in data.items() if k != TEXT_FIELD}, place)
 
 
 def _read_csv(path: Path) -> Iterator[Row | BadRow]:
     # The standard library stops at 128 KiB a field by default; news pages can be longer.
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    csv.field_size_limit(min(sys.maxsize, _LONGEST_CSV_FIELD))
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as handle:
-        reader = csv.reader(handle)
+        # Strict: else a quote that is never closed takes the rest of the file into one text without a word.
+        reader = csv.reader(handle, strict=True)
         try:
-            names = next(reader, [])
+            names = [name.strip() for name in next(reader, [])]
         except csv.Error as error:
-            raise InputError(f"{path}, line 1: not valid CSV ({error})") from None
-        if TEXT_FIELD not in names:
-            hint = nearest(TEXT_FIELD, names) if names else "; the first line is empty"
-            raise InputError(f"{path}: no column {TEXT_FIELD!r} in the header{hint}")
+            raise _UnreadableError(f"{path}, line 1", f"not valid CSV ({error})") from None
+        _check_header(path, names)
         while True:
-            place = f"{path}, line {reader.line_num + 1}"
+            first = reader.line_num + 1
+            place = f"{path}, line {first}"
             try:
                 values = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield BadRow(place, f"not valid CSV ({error})")
+                yield BadRow(place, f"not valid CSV ({error}){_lines_lost(first, reader.line_num)}")
                 continue
             if values:
                 yield _csv_row(names, values, place)
+
+
+def _check_header(path: Path, names: Sequence[str]) -> None:
+    if names.count(TEXT_FIELD) > 1:
+        raise _UnreadableError(str(path), f"{names.count(TEXT_FIELD)} columns are called {TEXT_FIELD!r}; rename one")
+    if TEXT_FIELD in names:
+        return
+    hint = nearest(TEXT_FIELD, names) if names else "; the first line is empty"
+    for separator, name in _SEPARATORS.items():
+        if len(names) == 1 and separator in names[0]:
+            hint = f"; its columns stand between {name}, which have to be commas"
+    raise _UnreadableError(str(path), f"no column {TEXT_FIELD!r} in the header{hint}")
+
+
+def _lines_lost(first: int, last: int) -> str:
+    return f"; a quote that is not closed reaches to line {last}" if last > first else ""
 
 
 def _csv_row(names: list[str], values: list[str], place: str) -> Row | BadRow:
@@ -191,9 +247,10 @@ def _read_parquet(path: Path) -> Iterator[Row | BadRow]:
     try:
         file = parquet.ParquetFile(path)
     except Exception as error:  # pyarrow raises its own family of errors, and plain OSError, for a broken file
-        raise InputError(f"{path}: not a readable Parquet file ({error})") from None
+        raise _UnreadableError(str(path), f"not a readable Parquet file ({error})") from None
     if TEXT_FIELD not in file.schema_arrow.names:
-        raise InputError(f"{path}: no column {TEXT_FIELD!r}{nearest(TEXT_FIELD, file.schema_arrow.names)}")
+        hint = nearest(TEXT_FIELD, file.schema_arrow.names)
+        raise _UnreadableError(str(path), f"no column {TEXT_FIELD!r}{hint}")
     number = 0
     try:
         for batch in file.iter_batches(batch_size=1024):
@@ -201,4 +258,4 @@ def _read_parquet(path: Path) -> Iterator[Row | BadRow]:
                 number += 1
                 yield _row(data, f"{path}, row {number}")
     except ValueError as error:  # pyarrow's own errors are ValueErrors, and so are bytes that are not UTF-8
-        raise InputError(f"{path}: broken after row {number} ({error})") from None
+        raise _UnreadableError(str(path), f"broken after row {number} ({error})") from None

@@ -18,6 +18,8 @@ import pytest
 from inference import Predictor, bulk
 from inference.cli import main
 from inference.errors import InputError
+from inference.reading import Row
+from inference.records import batches
 from tests import serving, tiny
 
 
@@ -79,8 +81,8 @@ def test_values_that_json_does_not_have_do_not_end_the_run(tmp_path: Path, predi
 
 
 RUN = (
-    "import sys; from inference import bulk; from inference.cli import main; "
-    "bulk.CHECKPOINT_SECONDS = 0.0; bulk.BATCH_ROWS = 8; sys.exit(main(sys.argv[1:]))"
+    "import sys; from inference import run_files; from inference.cli import main; "
+    "run_files.CHECKPOINT_SECONDS = 0.0; sys.exit(main(sys.argv[1:]))"
 )
 
 
@@ -248,7 +250,7 @@ def test_a_disk_that_is_full_is_an_error_for_people(
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bulk.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match=r"out\.jsonl: cannot be written \(No space left on device\)"):
         bulk.predict_file(predictor, write_rows(tmp_path / "in.jsonl", 2), tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
@@ -300,8 +302,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, model: Path) -> None
 
 
 def test_batches_of_long_texts_are_short() -> None:
-    rows = [bulk.Row("س" * 600_000) for _ in range(4)]
-    assert [len(b) for b in bulk.batches(rows)] == [2, 2]
+    rows = [Row("س" * 600_000) for _ in range(4)]
+    assert [len(b) for b in batches(rows)] == [2, 2]
 
 
 @pytest.fixture

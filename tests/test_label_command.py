@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +17,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from inference.cli import main
-from tests.tiny import corpus
+from tests.tiny import ROOT, corpus
 from training.voting import EvenSample
 
 WATCH_LIST = """
@@ -212,6 +217,26 @@ def test_an_interrupted_run_leaves_no_file_and_the_old_one_as_it_was(
     assert _label(output=target.name) == 130
     assert target.read_text("utf-8") == "of yesterday"
     assert sorted(project.iterdir()) == before
+
+
+def test_a_run_that_is_killed_leaves_the_old_file_and_the_next_run_clears_up(project: Path) -> None:
+    _write(project / "news.jsonl", corpus(12_000))
+    target = project / "labels.jsonl"
+    target.write_text("of yesterday", "utf-8")
+    command = [sys.executable, "-m", "inference.cli", "label", "--input", "news.jsonl", "--output", target.name]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen(command, cwd=project, env=environment, stderr=subprocess.DEVNULL)
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit and not list(project.glob(".labels.jsonl-*/votes.parquet")):
+        time.sleep(0.01)
+    run.kill()
+    assert run.wait() == -signal.SIGKILL
+    assert target.read_text("utf-8") == "of yesterday"
+    assert len(list(project.glob(".labels.jsonl-*"))) == 1
+    _write(project / "news.jsonl", corpus(60))
+    assert _label() == 0
+    assert len(_read(target)) == 60
+    assert list(project.glob(".labels.jsonl-*")) == []
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_blank_lines_of_a_text_file_are_no_rows(write: Write) -> None:
         ('{"txet": "خبر"}', "no field 'text'; did you mean 'txet'?"),
         ("{}", "no field 'text'"),
         ('{"text": 5}', "the field 'text' holds int, not text"),
-        ('{"text": null}', "the field 'text' holds NoneType, not text"),
+        ('{"text": null}', "the field 'text' holds nothing (null), not text"),
     ],
 )
 def test_a_bad_json_line_is_told_with_its_number_and_the_next_one_is_read(write: Write, line: str, reason: str) -> None:
@@ -153,13 +153,35 @@ def test_a_csv_row_may_leave_out_trailing_fields_and_may_end_in_commas(write: Wr
         ("id,txt\n1,خبر\n", "no column 'text' in the header; did you mean 'txt'?"),
         ("id,body\n1,خبر\n", "no column 'text' in the header; valid: body, id"),
         ("", "no column 'text' in the header; the first line is empty"),
+        (
+            "id;text\n1;خبر\n",
+            "no column 'text' in the header; its columns stand between semicolons, which have to be commas",
+        ),
+        ("text,id,text\nأ,1,ب\n", "2 columns are called 'text'; rename one"),
     ],
 )
-def test_a_csv_without_a_text_column_names_the_nearest(write: Write, content: str, reason: str) -> None:
+def test_a_csv_that_names_no_text_column_or_two_is_told(write: Write, content: str, reason: str) -> None:
     path = write("a.csv", content)
     with pytest.raises(InputError) as caught:
         list(read_rows(path))
     assert str(caught.value) == f"{path}: {reason}"
+
+
+def test_a_csv_quote_that_is_never_closed_is_told_with_the_lines_it_takes(write: Write) -> None:
+    path = write("a.csv", 'id,text\n1,سليم\n2,"بلا نهاية\n3,خبر\n4,خبر\n')
+    ((place, reason),) = _bad(path)
+    assert (place, reason.partition("; ")[2]) == ("a.csv, line 3", "a quote that is not closed reaches to line 5")
+    assert _good(path) == ["سليم"]
+
+
+def test_a_csv_quote_inside_a_text_spoils_its_own_row_only(write: Write) -> None:
+    path = write("a.csv", 'id,text\n1,"قال "نعم" ثم سكت"\n2,سليم\n')
+    assert [place for place, _ in _bad(path)] == ["a.csv, line 2"]
+    assert _good(path) == ["سليم"]
+
+
+def test_spaces_around_the_names_of_csv_columns_do_not_count(write: Write) -> None:
+    assert _good(write("a.csv", "id, text\n1,خبر\n")) == ["خبر"]
 
 
 def test_a_parquet_without_a_text_column_names_the_nearest(tmp_path: Path) -> None:
@@ -171,7 +193,7 @@ def test_a_parquet_without_a_text_column_names_the_nearest(tmp_path: Path) -> No
 
 def test_a_parquet_row_without_text_is_told_with_its_number(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"text": ["أول", None, "ثالث"]}), tmp_path / "a.parquet")
-    assert _bad(tmp_path / "a.parquet") == [("a.parquet, row 2", "the field 'text' holds NoneType, not text")]
+    assert _bad(tmp_path / "a.parquet") == [("a.parquet, row 2", "the field 'text' holds nothing (null), not text")]
     assert _good(tmp_path / "a.parquet") == ["أول", "ثالث"]
 
 
@@ -212,6 +234,38 @@ def test_a_folder_is_read_in_order_of_name_subfolders_too(write: Write, tmp_path
     for name in ("c.txt", "a/z.txt", "b.jsonl", "a.csv", "a/notes.md"):
         write(name, {"jsonl": '{"text": "b.jsonl"}', "csv": "text\na.csv"}.get(name.rpartition(".")[2], name))
     assert _good(tmp_path) == ["a/z.txt", "a.csv", "b.jsonl", "c.txt"]
+
+
+def test_a_hidden_file_is_no_part_of_a_folder(write: Write, tmp_path: Path) -> None:
+    write("._news.csv", "\0\0")
+    write("news.txt", "خبر")
+    assert _good(tmp_path) == ["خبر"]
+
+
+def test_a_file_of_a_folder_that_cannot_be_read_does_not_cost_the_others(write: Write, tmp_path: Path) -> None:
+    write("a.csv", "id,body\n1,x\n")
+    write("b.parquet", "no parquet")
+    write("d.txt", "خبر")
+    (tmp_path / "c.txt").symlink_to(tmp_path / "nowhere")
+    assert _good(tmp_path) == ["خبر"]
+    bad = {place.rpartition("/")[2]: reason for place, reason in _bad(tmp_path)}
+    assert list(bad) == ["a.csv", "b.parquet", "c.txt"]
+    assert bad["c.txt"] == "cannot be read (No such file or directory); the file is left out"
+
+
+def test_a_file_that_breaks_off_gives_what_came_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    texts = [f"خبر رقم {i}" for i in range(4000)]
+    parquet.write_table(pa.table({"text": texts}), path, row_group_size=2000, compression="none", use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    middle = content.index("خبر رقم 3000".encode())
+    content[middle - 2 : middle] = b"\xff\xff"
+    path.write_bytes(content)
+    assert _good(path)[:2000] == texts[:2000]
+    ((place, reason),) = _bad(path)
+    assert place == "a.parquet"
+    assert reason.startswith("broken after row ")
+    assert reason.endswith("the rest of the file is left out")
 
 
 def test_a_folder_without_a_readable_file_is_told(write: Write, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, Features, Value, concatenate_datasets, load_dataset
 
-from inference.errors import CorpusError
-from inference.reading import BadRow, list_files, read_rows
+from inference.errors import CorpusError, InputError
+from inference.reading import BadRow, list_files, read_file
 from inference.text import WORD, fold
 from training.articles import split_page
 from training.config import CorpusConfig
@@ -61,7 +61,7 @@ def read_source(source: str) -> Iterator[dict[str, str] | BadRow]:
     """Read one source, paragraph by paragraph.
 
     A ``.txt`` file is a page: it is split into articles and its furniture is left out. The other formats hold a
-    paragraph a row.
+    paragraph a row. A file of a folder that cannot be read is one bad row.
 
     Args:
         source: file or folder.
@@ -69,11 +69,12 @@ def read_source(source: str) -> Iterator[dict[str, str] | BadRow]:
     Raises:
         InputError: where it cannot be read at all.
     """
+    alone = not Path(source).is_dir()
     for path in list_files(source):
         if path.suffix.lower() == ".txt":
-            yield from _read_page(path)
+            yield from _read_page(path, alone=alone)
             continue
-        for row in read_rows(path):
+        for row in read_file(path, alone=alone):
             if isinstance(row, BadRow):
                 yield row
                 continue
@@ -86,9 +87,15 @@ def read_source(source: str) -> Iterator[dict[str, str] | BadRow]:
             }
 
 
-def _read_page(path: Path) -> Iterator[dict[str, str] | BadRow]:
+def _read_page(path: Path, *, alone: bool) -> Iterator[dict[str, str] | BadRow]:
     try:
         page = path.read_text("utf-8-sig")
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror or error})"
+        if alone:
+            raise InputError(f"{path}: {reason}") from None
+        yield BadRow(str(path), f"{reason}; the file is left out")
+        return
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         yield BadRow(f"{path}, line {line}", "not UTF-8; the whole page is left out")

@@ -6,8 +6,10 @@ sample of them, probabilities. The output takes its name only when it is whole.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as parquet
 from rich.console import Console
@@ -72,7 +75,9 @@ def label_corpus(
     applier = make_applier(config, watch_list, skip_broken=skip_broken)
     # Gold comes first: a fault in it must not come to light after hours of labelling.
     judged = _judge(gold, applier, watch_list)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+    own = f".{target.name}-{os.getpid()}-"
+    with _writing(target), tempfile.TemporaryDirectory(dir=target.parent, prefix=own) as folder:
+        _sweep(target)
         bad = BadRows(Path(folder) / "errors.jsonl")
         votes_file, whole = Path(folder) / "votes.parquet", Path(folder) / target.name
         cast = cast_votes(
@@ -100,6 +105,23 @@ def label_corpus(
     )
     show(analysis, bad, as_json=as_json, target=target)
     return analysis
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # Reading turns its own into InputError: this one came from writing.
+        raise InputError(f"{target}: cannot be written ({error.strerror or error})") from None
+
+
+def _sweep(target: Path) -> None:
+    """Take away what runs into the same output left that were killed."""
+    for folder in target.parent.glob(f".{glob.escape(target.name)}-*-*"):
+        number = folder.name.removeprefix(f".{target.name}-").partition("-")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _target(output: str) -> Path:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import requests
 from filelock import FileLock, Timeout
 
-from inference.errors import RasdError
+from inference.errors import ConfigError, RasdError
 from training.config import OutputConfig, load_config
 
 _SQLITE = "sqlite:///"
@@ -19,6 +20,7 @@ _ANSWERED = 10
 # For MLflow's servers: nothing is told to its makers, and none of the half a dozen processes is started that would
 # judge answers of language models.
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+_LOCK_SECONDS = 10.0
 
 
 def store_uri(output: OutputConfig | None = None) -> str:
@@ -41,14 +43,42 @@ def _configured() -> OutputConfig:
     return load_config(_DEFAULT if _DEFAULT.exists() else None).output
 
 
+def check_store(uri: str) -> None:
+    """Check that a store which is a file can be written now; MLflow would try again for minutes before it said so.
+
+    Raises:
+        ConfigError: where it cannot, with what to do.
+    """
+    path = Path(uri.removeprefix(_SQLITE))
+    if not uri.startswith(_SQLITE) or str(path) == ":memory:":
+        return
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(f"{path}: may not be written here; work in a folder of yours, or set MLFLOW_TRACKING_URI")
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)) as store:
+            store.execute("BEGIN IMMEDIATE")
+            store.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        todo = {
+            "database is locked": "another process has held it for long; wait for that, or end it",
+            "file is not a database": "move it away and train again, or put back a copy",
+            "database disk image is malformed": "move it away and train again, or put back a copy",
+        }
+        raise ConfigError(f"{path}: {error}; {todo.get(str(error), 'see that it can be read and written')}") from None
+
+
 def use_store(output: OutputConfig | None = None) -> str:
     """Point MLflow at the store, and give its address.
 
     Raises:
+        ConfigError: where the store is a file that cannot be used.
         RasdError: where the store is a server that does not answer.
     """
     import mlflow
 
+    check_store(store_uri(output))
     asked = os.environ.get("MLFLOW_TRACKING_URI")
     uri = store_uri(output)
     if uri.startswith(("http://", "https://")):
