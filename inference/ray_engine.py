@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 import sys
 import tempfile
 import warnings
@@ -28,6 +29,7 @@ from inference.records import Answered, answer, batches
 
 # A worker may be lost to an eviction; one that dies at the same rows each time must not go on forever.
 RETRIES = 4
+_ANSWER_SECONDS = 10.0
 _BLOCK_BYTES = 256 * 1024
 _PICKLED = "pickled"
 
@@ -73,6 +75,13 @@ def _import_ray() -> Any:
 def _connect(ray: Any, address: str) -> None:
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        # Ray itself would try for minutes.
+        try:
+            socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
+        except OSError as error:
+            raise RasdError(f"Ray at {address}: {error.strerror or error}; does it run there?") from None
     own: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     # A cluster's machines need Rasd's libraries; its code comes from here, so that all run the same.
     ours: dict[str, Any] = {"runtime_env": {"py_modules": [str(Path(__file__).parent)]}}
@@ -115,7 +124,10 @@ def _answers(ray: Any, predictor: Predictor, source: Path, skip: int) -> Iterato
         )
         with _told(ray, source):
             for row in found.iter_rows():
-                yield pickle.loads(row[_PICKLED])  # noqa: S301
+                answered = pickle.loads(row[_PICKLED])  # noqa: S301
+                if isinstance(answered, Exception):
+                    raise answered
+                yield answered
 
 
 def _share(ray: Any, predictor: Predictor) -> tuple[int, Mapping[str, Any]]:
@@ -142,8 +154,12 @@ def _sees_gpu() -> bool:
 
 def _read(block: Mapping[str, Any]) -> Iterator[dict[str, list[bytes]]]:
     for source, named, skip in zip(block["source"], block["named"], block["skip"], strict=True):
-        for batch in batches(rows_after(Path(str(source)), int(skip))):
-            yield {_PICKLED: [pickle.dumps([_as_named(row, str(source), str(named)) for row in batch])]}
+        try:
+            for batch in batches(rows_after(Path(str(source)), int(skip))):
+                yield {_PICKLED: [pickle.dumps([_as_named(row, str(source), str(named)) for row in batch])]}
+        except RasdError as error:
+            # As a result: what Ray makes of an exception does not tell any more what it was.
+            yield {_PICKLED: [pickle.dumps(type(error)(str(error).replace(str(source), str(named), 1)))]}
 
 
 def _as_named(row: Row | BadRow, source: str, named: str) -> Row | BadRow:
@@ -167,8 +183,15 @@ class _Worker:
             self._predictor = Predictor(name)
 
     def __call__(self, block: Mapping[str, Any]) -> dict[str, list[bytes]]:
-        found = (answer(self._predictor, pickle.loads(batch)) for batch in block[_PICKLED])  # noqa: S301
-        return {_PICKLED: [pickle.dumps(answered) for answered in found]}
+        return {_PICKLED: [pickle.dumps(self._answer(pickle.loads(batch))) for batch in block[_PICKLED]]}  # noqa: S301
+
+    def _answer(self, batch: list[Row | BadRow] | RasdError) -> Answered | Exception:
+        if isinstance(batch, RasdError):
+            return batch
+        try:
+            return answer(self._predictor, batch)
+        except (RasdError, MemoryError) as error:
+            return error
 
 
 @contextmanager
@@ -176,26 +199,14 @@ def _told(ray: Any, source: Path) -> Iterator[None]:
     """Turn what Ray raises into what a person can mend."""
     try:
         yield
+    except (MemoryError, ray.exceptions.OutOfMemoryError):
+        told = "a worker ran out of memory; give Ray fewer processors (ray start --num-cpus), or more memory"
+        raise RasdError(f"{source}: {told}") from None
+    except (ray.exceptions.ActorDiedError, ray.exceptions.WorkerCrashedError) as error:
+        told = f"a worker died {RETRIES + 1} times in a row, most likely for want of memory"
+        raise RasdError(f"{source}: {told}") from error
     except ray.exceptions.RayError as error:
-        causes = list(_causes(error))
-        for cause in causes:
-            if isinstance(cause, RasdError):
-                raise cause from None
-        if any(isinstance(c, MemoryError | ray.exceptions.OutOfMemoryError) for c in causes):
-            reason = "a worker ran out of memory; give Ray fewer processors (ray start --num-cpus), or more memory"
-        elif any(isinstance(c, ray.exceptions.ActorDiedError | ray.exceptions.WorkerCrashedError) for c in causes):
-            reason = f"a worker died {RETRIES + 1} times in a row, most likely for want of memory"
-        else:
-            reason = f"Ray stopped: {type(causes[-1]).__name__}: {_first_line(causes[-1])}"
-        raise RasdError(f"{source}: {reason}") from error
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = getattr(error, "cause", None) or error.__cause__
+        raise RasdError(f"{source}: Ray stopped: {type(error).__name__}: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:

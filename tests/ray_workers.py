@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inference import ray_engine
+from inference import Predictor, ray_engine
 
 MARK = "RASD_TEST_MARK"
 
@@ -28,5 +28,14 @@ class KilledOnce(ray_engine._Worker):
 class Exhausted(ray_engine._Worker):
     """None of them can get the memory that it needs."""
 
-    def __call__(self, block: Mapping[str, Any]) -> dict[str, list[bytes]]:
-        return {"pickled": [bytes(1 << 62)]}
+    def __init__(self, files: Mapping[str, Any]) -> None:
+        super().__init__(files)
+        self._predictor = _Hungry(self._predictor.folder)
+
+
+class _Hungry(Predictor):
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def predict(self, texts: object) -> object:  # type: ignore[override]
+        return [bytes(1 << 62) for _ in texts]  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FORBIDDEN = {"training", "torch", "transformers", "datasets", "mlflow"}
+FORBIDDEN = {"training", "ray", "torch", "transformers", "datasets", "mlflow"}
 # An installation that only predicts does not have these at all.
 ONLY_WITH_TRAINING = {"pydantic", "yaml", "rich", "tqdm", "datasketch", "pyarrow"}
 
