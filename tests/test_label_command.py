@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow.parquet as parquet
 import pytest
 
@@ -229,8 +230,11 @@ def test_a_run_that_is_killed_leaves_the_old_file_and_the_next_run_clears_up(pro
     limit = time.monotonic() + 60
     while time.monotonic() < limit and not list(project.glob(".labels.jsonl-*/votes.parquet")):
         time.sleep(0.01)
+    workers = psutil.Process(run.pid).children()
     run.kill()
     assert run.wait() == -signal.SIGKILL
+    assert workers
+    assert psutil.wait_procs(workers, timeout=20)[1] == [], "workers end with the process that started them"
     assert target.read_text("utf-8") == "of yesterday"
     assert len(list(project.glob(".labels.jsonl-*"))) == 1
     _write(project / "news.jsonl", corpus(60))

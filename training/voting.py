@@ -9,6 +9,8 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -36,6 +38,7 @@ VoteArray = npt.NDArray[np.int8]
 BATCH = 2000
 _FIT_ROWS = 100_000
 _BAD_EXAMPLES = 10
+_LOOK_SECONDS = 1.0
 _applier: Applier | None = None
 
 
@@ -145,7 +148,9 @@ def cast_votes(
     batches = _batches(source, bad)
     context = _context()
     inherited = applier if context.get_start_method() == "fork" else None
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (config, watch_list, skip_broken, inherited))
+    pool = ProcessPoolExecutor(
+        workers, context, _start_worker, (config, watch_list, skip_broken, inherited, os.getpid())
+    )
     try:
         with tqdm(desc="Labelling", unit=" paragraphs") as bar:
             while True:
@@ -183,11 +188,21 @@ def _context() -> multiprocessing.context.BaseContext:
     return multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
 
 
-def _start_worker(config: Config, watch_list: WatchList, skip_broken: bool, inherited: Applier | None) -> None:
+def _start_worker(
+    config: Config, watch_list: WatchList, skip_broken: bool, inherited: Applier | None, parent: int
+) -> None:
     global _applier
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     # Ctrl-C reaches every process; the main one answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _applier = inherited or make_applier(config, watch_list, skip_broken=skip_broken)
+
+
+def _end_with(parent: int) -> None:
+    # A worker whose parent was killed waits for work that never comes, for ever.
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)
 
 
 def _vote(rows: list[dict[str, str]]) -> Votes:
