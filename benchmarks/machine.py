@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 from pathlib import Path
@@ -44,6 +45,15 @@ def in_a_line(found: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
     start = f"{found['processor']}, {found['cores']} cores, load {found['load']}, Python {found['python']}"
     return f"{start}, {versions}" if versions else start
+
+
+def give(report: dict[str, Any], target: Path | None) -> None:
+    """Write a report as JSON to a file, or print it where none was named."""
+    text = json.dumps(report, ensure_ascii=False, indent=1)
+    if target:
+        target.write_text(text + "\n", "utf-8")
+    else:
+        print(text)
 
 
 def _processor() -> str:

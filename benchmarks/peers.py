@@ -17,7 +17,6 @@ Snorkel and SetFit are wanted by this benchmark only::
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.machine import in_a_line, machine  # noqa: E402
+from benchmarks.machine import give, in_a_line, machine  # noqa: E402
 from benchmarks.peer_runs import PARTS, PEERS, figures, has_package, read_records, run_peer, save_encoder  # noqa: E402
 from benchmarks.peer_scripts.exchange import Job  # noqa: E402
 from benchmarks.processes import run  # noqa: E402
@@ -145,11 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             (folder / RASD).mkdir()
             report["rows"] |= run_rasd(options.models, golds, folder / RASD)
     print_table(report)
-    text = json.dumps(report, ensure_ascii=False, indent=1)
-    if options.json:
-        options.json.write_text(text + "\n", "utf-8")
-    else:
-        print(text)
+    give(report, options.json)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ for one epoch: minutes, to see that it runs. Prints a table and one JSON object 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ import numpy as np  # noqa: E402
 import numpy.typing as npt  # noqa: E402
 from sklearn.metrics import accuracy_score, f1_score  # noqa: E402
 
-from benchmarks.machine import in_a_line, machine  # noqa: E402
+from benchmarks.machine import give, in_a_line, machine  # noqa: E402
 from benchmarks.public_baselines import fit_svm, fit_tfidf, labels_of  # noqa: E402
 from benchmarks.public_data import Pair, Task, first, read_ans, read_stancex  # noqa: E402
 from benchmarks.public_encoder import Recipe, fit_encoder  # noqa: E402
@@ -181,11 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             task, recipe, options.encoder or ["embedded", "arabert"], seed=options.seed
         )
     print_table(report)
-    text = json.dumps(report, ensure_ascii=False, indent=1)
-    if options.json:
-        options.json.write_text(text + "\n", "utf-8")
-    else:
-        print(text)
+    give(report, options.json)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ times and averaged. The fall is the plain text's macro-F1 less the changed text'
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from benchmarks.machine import in_a_line, machine  # noqa: E402
+from benchmarks.machine import give, in_a_line, machine  # noqa: E402
 from benchmarks.perturbations import PERTURBATIONS, perturb  # noqa: E402
 from inference.evaluate import score_predictions  # noqa: E402
 from inference.gold import GoldRecord, read_gold  # noqa: E402
@@ -95,11 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found = measure(predictor, read_gold(path, predictor.manifest.taxonomy), seeds=options.seeds)
             report["runs"].append({"model": predictor.description, "gold": path.name, **found})
     print_table(report)
-    text = json.dumps(report, ensure_ascii=False, indent=1)
-    if options.json:
-        options.json.write_text(text + "\n", "utf-8")
-    else:
-        print(text)
+    give(report, options.json)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from benchmarks.machine import in_a_line, machine  # noqa: E402
+from benchmarks.machine import give, in_a_line, machine  # noqa: E402
 from benchmarks.processes import run  # noqa: E402
 from benchmarks.scaling_parts import count_rows  # noqa: E402
 
@@ -177,11 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_table(report)
     if options.picture:
         draw(report, options.picture)
-    text = json.dumps(report, ensure_ascii=False, indent=1)
-    if options.json:
-        options.json.write_text(text + "\n", "utf-8")
-    else:
-        print(text)
+    give(report, options.json)
 
 
 if __name__ == "__main__":
