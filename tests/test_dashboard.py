@@ -187,7 +187,7 @@ def test_a_metric_is_drawn(browser: Any, dashboard: str, run: dict[str, Any], sc
 
     encoder = run["encoder"].info.run_id
     browser.get(f"{dashboard}/#/experiments/{run['experiment']}/runs/{encoder}/model-metrics{MODEL_TRAINING}")
-    shows(browser, "training (", "(training/")
+    shows(browser, "Model metrics", "(training/loss)")
     _close_assistant(browser)
     browser.save_screenshot(str(screenshots / "metrics.png"))
     end = time.monotonic() + 30
