@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from rich.console import Console  # noqa: E402
+from rich.markup import escape  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 SUITES = {
@@ -119,7 +120,7 @@ def main() -> int:
         found += run_pythons(options.python, Path(name))
     table = Table("fault, and what has to hold", "verdict", "s")
     for v in found:
-        table.add_row(v.fault + (f" ({v.why})" if v.why else ""), v.verdict, f"{v.seconds:.1f}")
+        table.add_row(escape(v.fault + (f" ({v.why})" if v.why else "")), v.verdict, f"{v.seconds:.1f}")
     Console(width=150).print(table)
     counts = Counter(v.verdict for v in found)
     versions = {n: importlib.metadata.version(n) for n in ("numpy", "onnxruntime", "scikit-learn", "mlflow")}
