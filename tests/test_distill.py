@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from filelock import FileLock
 
 from inference import Predictor
 from inference.cli import main
 from inference.folder import MANIFEST, sha256_file
 from tests import tiny
-from training.distill import shorten
+from training.config import Config, OutputConfig
+from training.distill import distill, shorten
 from training.encoders import load_encoder
 
 OPTIONS = ["--config", "tiny.yaml", "--set", "distill.layers=1", "--set", "distill.epochs=2"]
@@ -77,6 +79,15 @@ def test_the_manifest_and_the_card_name_the_teacher(here: Path) -> None:
 def test_it_decides_where_its_teacher_decides(here: Path) -> None:
     thresholds = [Predictor(m).manifest.calibration.thresholds.tolist() for m in ("encoder", "fast")]
     assert thresholds[0] == thresholds[1]
+
+
+def test_no_training_writes_into_the_folder_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = FileLock(tmp_path / ".lock", is_singleton=True)
+    held: list[bool] = []
+    monkeypatch.setattr("training.distill._distill", lambda *_, **__: held.append(lock.is_locked))
+    distill(Config(output=OutputConfig(models=str(tmp_path))))
+    assert held == [True]
+    assert not lock.is_locked
 
 
 def test_nothing_half_made_is_left(here: Path) -> None:

@@ -37,6 +37,8 @@ from training.encoders import Encoder, load_encoder
 from training.evaluation import Scored, score_model
 from training.finetune import finetune
 from training.quantise import GoldCheck
+from training.sampling import hold_out
+from training.store import models_lock
 from training.table import print_table
 from training.weak import WeakLabels
 from training.weak_stage import log_summary
@@ -75,14 +77,19 @@ def distill(
     Raises:
         RasdError: on anything that a person can mend.
     """
-    console = console or Console()
+    models, console = Path(config.output.models), console or Console()
+    # A training that started meanwhile would take the half-made folder for what a kill had left, and sweep it out.
+    with models_lock(models, console.print):
+        return _distill(config, models, teacher=teacher, sources=sources, console=console)
+
+
+def _distill(config: Config, models: Path, *, teacher: str, sources: Sequence[str], console: Console) -> Distilled:
     predictor = Predictor(teacher)
     _check_teacher(predictor, teacher)
     encoder = load_encoder(str(predictor.manifest.engine["asked_for"]))
     layers = shorten(encoder.model, config.distill.layers)
     gold = read_gold(config.corpus.gold, predictor.manifest.taxonomy)
     runs.open_store(config.output)
-    models = Path(config.output.models)
     with runs.training_run(config, name=f"distill {teacher}", token=uuid.uuid4().hex) as run:
         mlflow.set_tags({"teacher": predictor.description, "teacher.folder": str(predictor.folder)})
         texts = _paragraphs(config, sources, gold)
@@ -190,8 +197,7 @@ def _teach(
     matcher, window = Matcher(functions), int(manifest.engine["max_tokens"])
     labels = _answers(predictor, texts)
     order = np.random.default_rng(config.seed).permutation(len(texts))
-    held_out = max(1, round(len(order) * config.training.validation))
-    parts = [np.sort(order[held_out:]), np.sort(order[:held_out])]
+    parts = hold_out(order, config.training.validation)
     own = [WeakLabels(labels.topics[p], labels.stance[p]) for p in parts]
     train_set, validation = (
         build_dataset(encoder, [texts[i] for i in part], matcher, weak=weak, max_tokens=window)
@@ -201,6 +207,7 @@ def _teach(
     learning = {"epochs": d.epochs, "learning_rate": d.learning_rate, "freeze_layers": 0}
     student = config.model_copy(update={"training": config.training.model_copy(update=learning)})
     work = models / ".distilling"
+    shutil.rmtree(work, ignore_errors=True)
     model = finetune(encoder, train_set, validation, labels=own[0], config=student, work=work).model.cpu()
     shutil.rmtree(work, ignore_errors=True)
     topics, stance = predict_logits(model, validation, pad_id=encoder.pad_id)
