@@ -9,14 +9,14 @@ aubmindlab/bert-base-arabertv02). Reports fine-tuning throughput, export and pre
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
-import platform
 import resource
 import sys
 import tempfile
 import time
-from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertModel
 
+from benchmarks.machine import give, in_a_line, machine
 from inference.calibration import Calibration
 from inference.gold import read_gold
 from inference.lexicon import Matcher
@@ -74,19 +75,16 @@ def main() -> None:
     parser.add_argument("--folder", help="a real checkpoint instead of random weights")
     parser.add_argument("--older", action="store_true", help="weights as pytorch_model.bin")
     parser.add_argument("--set", action="append", default=[], metavar="K=V")
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     config = load_config("configs/arabert.yaml", [f"training.epochs={options.epochs}", *options.set])
     watch_list = load_watch_list(config.topics)
     texts = [r.text for r in read_gold(config.corpus.gold, watch_list.taxonomy)]
     texts = (texts * (options.rows // len(texts) + 1))[: options.rows]
-    found: dict[str, float | str | bool] = {
-        "machine": platform.machine(),
-        "cores": torch.get_num_threads(),
+    found: dict[str, Any] = {
+        "machine": machine("torch", "transformers", "onnxruntime"),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "bf16": use_bf16(config.training.precision),
-        "torch": metadata.version("torch"),
-        "transformers": metadata.version("transformers"),
     }
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -130,10 +128,10 @@ def main() -> None:
         predictor.predict(texts[:64])
         found["predicted_a_second"] = len(texts[:64]) / (time.perf_counter() - started)
     found["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    for key, value in found.items():
+    print(in_a_line(found["machine"]))
+    for key, value in itertools.islice(found.items(), 1, None):
         print(f"{key:<24}{value:.2f}" if isinstance(value, float) else f"{key:<24}{value}")
-    if options.json:
-        Path(options.json).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    give(found, options.json)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,8 @@ skops``): it has to give the answers of this one, to the byte, from the same mod
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -29,6 +27,8 @@ sys.path.insert(0, str(ROOT))
 from rich.console import Console  # noqa: E402
 from rich.markup import escape  # noqa: E402
 from rich.table import Table  # noqa: E402
+
+from benchmarks.machine import give, machine  # noqa: E402
 
 SUITES = {
     "tests/test_faults.py": "",
@@ -113,7 +113,7 @@ def main() -> int:
     """Run every fault."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--python", action="append", default=[], metavar="PATH", help="another interpreter")
-    parser.add_argument("--json", metavar="FILE", help="write the JSON object here too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON object here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rasd-faults-") as name:
         found = [v for path, chosen in SUITES.items() for v in run_suite(path, chosen, Path(name))]
@@ -123,12 +123,8 @@ def main() -> int:
         table.add_row(escape(v.fault + (f" ({v.why})" if v.why else "")), v.verdict, f"{v.seconds:.1f}")
     Console(width=150).print(table)
     counts = Counter(v.verdict for v in found)
-    versions = {n: importlib.metadata.version(n) for n in ("numpy", "onnxruntime", "scikit-learn", "mlflow")}
-    machine = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), **versions}
-    whole = {"faults": [asdict(v) for v in found], "counts": counts, "python": platform.python_version(), **machine}
-    print(json.dumps(whole, ensure_ascii=False))
-    if options.json:
-        Path(options.json).write_text(json.dumps(whole, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    named = machine("numpy", "onnxruntime", "scikit-learn", "mlflow")
+    give({"faults": [asdict(v) for v in found], "counts": counts, "machine": named}, options.json)
     return 1 if counts["broke"] else 0
 
 

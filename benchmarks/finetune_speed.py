@@ -13,14 +13,11 @@ the machine changes less than the clock's.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +28,7 @@ import torch
 from datasets import Dataset
 from transformers import Trainer, TrainingArguments, set_seed
 
+from benchmarks.machine import give, in_a_line, machine
 from inference.gold import gold_matrix, read_gold
 from inference.lexicon import Matcher
 from inference.metrics import evaluate_labels
@@ -41,6 +39,7 @@ from training.corpus import fields_of, load_corpus
 from training.encoders import load_encoder
 from training.finetune import finetune
 from training.model import JointModel, JointOutput, joint_loss
+from training.sampling import hold_out
 from training.topics import WatchList, load_watch_list
 from training.voting import make_applier
 from training.weak import WeakLabels, fit_weak_model
@@ -72,10 +71,11 @@ def make_task(config: Config, *, rows: int, gold: str | None) -> Task:
     corpus = load_corpus(config.corpus, gold_texts=[r.text for r in read_gold(config.corpus.gold, watch_list.taxonomy)])
     applier = make_applier(config, watch_list, skip_broken=False)
     votes = applier.apply({**fields_of(r), **r} for r in corpus.data)
-    weak = fit_weak_model(votes.matrix, applier.functions, watch_list.taxonomy).predict(votes.matrix)
+    shares = config.feed.shares
+    model = fit_weak_model(votes.matrix, applier.functions, watch_list.taxonomy, stance_shares=shares)
+    weak = model.predict(votes.matrix)
     order = np.random.default_rng(config.seed).permutation(len(corpus.data))[: rows or None]
-    held_out = max(1, round(len(order) * config.training.validation))
-    parts = {"validation": np.sort(order[:held_out]), "train": np.sort(order[held_out:])}
+    parts = dict(zip(("train", "validation"), hold_out(order, config.training.validation), strict=True))
     texts = {k: list(corpus.data.select(p)["text"]) for k, p in parts.items()}
     return Task(
         config, watch_list, texts, {k: WeakLabels(weak.topics[p], weak.stance[p]) for k, p in parts.items()}, gold
@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("--encoder", default="embedded")
     parser.add_argument("--set", action="append", default=[], metavar="K=V")
     parser.add_argument("--only", type=int, nargs="*", help="places of the rows to run; the first is always run")
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     config = load_config("configs/default.yaml", [f"encoder.name={options.encoder}", *options.set])
     task = make_task(config, rows=options.rows, gold=options.gold)
@@ -184,16 +184,13 @@ def main() -> None:
         if place in chosen:
             found.append(run(task, name, training))
     header = {
-        "machine": platform.machine(),
-        "cores": torch.get_num_threads(),
+        "machine": machine("torch", "transformers"),
         "bf16": use_bf16("auto"),
-        "torch": metadata.version("torch"),
-        "transformers": metadata.version("transformers"),
         "encoder": options.encoder,
         "rows": len(task.texts["train"]),
         "epochs": config.training.epochs,
     }
-    print(json.dumps(header))
+    print(in_a_line(header["machine"]))
     print(f"{'':<54}{'s':>7}{'times':>7}{'cpu s':>8}{'times':>7}{'val. loss':>11}  topics stance joint")
     for row in found:
         gains = found[0]["seconds"] / row["seconds"], found[0]["cpu"] / row["cpu"]
@@ -202,8 +199,7 @@ def main() -> None:
             f"{row['name']:<54}{row['seconds']:>7.1f}{gains[0]:>7.2f}{row['cpu']:>8.1f}{gains[1]:>7.2f}"
             f"{row['validation_loss']:>11.4f}  {scores}"
         )
-    if options.json:
-        Path(options.json).write_text(json.dumps({**header, "rows_found": found}, indent=1) + "\n", "utf-8")
+    give({**header, "rows_found": found}, options.json)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def _peer_labels(fit: Fit, train: Votes, votes: Votes, applier: Applier, taxonom
         own, stance = list(columns[topic].topic), list(columns[topic].stance)
         reader = fit(train[:, own], Hints((0.8, 0.2), 0, *_told(applier, own)))
         present = reader(train[:, own])[:, 1] > 0.5
-        stance_reader = fit(train[present][:, stance], Hints((1 / 3,) * 3, 2, *_told(applier, stance)))
+        stance_reader = fit(train[present][:, stance], Hints(FeedConfig().shares, 2, *_told(applier, stance)))
         for (topics, stances), v in zip(parts, (train, votes), strict=True):
             topics[:, i] = reader(v[:, own])[:, 1]
             stances[:, i] = stance_reader(v[:, stance])
@@ -99,7 +99,7 @@ def compare_on_gold(models: Mapping[str, Fit], corpus: Path, gold: Path, watch_l
     )
     train = applier.apply(read_records(corpus)).matrix
     votes = applier.apply({"id": r["id"], "text": r["text"]} for r in records).matrix
-    whole = fit_weak_model(train, applier.functions, taxonomy)
+    whole = fit_weak_model(train, applier.functions, taxonomy, stance_shares=FeedConfig().shares)
     labels = {
         n: _peer_labels(f, train, votes, applier, taxonomy) for n, f in models.items() if not n.startswith("Rasd,")
     }

@@ -42,7 +42,7 @@ from transformers import (  # noqa: E402
 )
 
 from benchmarks.int8_rate import layer_products, measured_rate, operations  # noqa: E402
-from benchmarks.machine import machine  # noqa: E402
+from benchmarks.machine import give, machine  # noqa: E402
 from benchmarks.start_up import start_up  # noqa: E402
 from inference.calibration import Calibration  # noqa: E402
 from inference.folder import MANIFEST, SEAL, read_manifest, write_folder  # noqa: E402
@@ -218,11 +218,7 @@ def main() -> None:
         predictor, many = Predictor(options.tfidf), read_texts(options.corpus, 20 * options.rows)
         result["tfidf"] = {"first time": rate(predictor.predict, many), "warm": rate(predictor.predict, many)}
     print_table(result)
-    figures = json.dumps(result, ensure_ascii=False)
-    if options.json:
-        options.json.write_text(figures + "\n", "utf-8")
-    else:
-        print(figures)
+    give(result, options.json)
 
 
 if __name__ == "__main__":
