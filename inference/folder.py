@@ -117,6 +117,13 @@ def write_folder(target: str | Path, manifest: Manifest, fill: Callable[[Path], 
     return target
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file so that it is whole or absent."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)
+
+
 def swap_in(work: Path, target: Path) -> None:
     """Give a finished folder its name; one that stands there goes when the new one is in place."""
     if not target.exists():

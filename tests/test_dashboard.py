@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import mlflow
 import pytest
 
 from tests import tiny
+from tests.waiting import until_up
 from training.store import store_uri, use_store
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -91,24 +91,12 @@ def dashboard(project: Path, run: dict[str, Any]) -> Iterator[str]:
     server = subprocess.Popen(command, cwd=project, env=environment, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     try:
-        _until_up(address, server)
+        until_up(address, server)
         yield address
     finally:
         # The whole group: the UI has workers of its own.
         os.killpg(server.pid, 15)
         server.wait(30)
-
-
-def _until_up(address: str, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 240
-    while time.monotonic() < end:
-        assert server.poll() is None, "the dashboard ended before it was up"
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise AssertionError("the dashboard was not up after 240 s")
 
 
 @pytest.fixture(scope="module")

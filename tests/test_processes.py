@@ -18,6 +18,7 @@ from mlflow.entities import Run
 from inference import predict
 from inference.cli import main
 from tests import tiny
+from tests.waiting import end_of
 from training.store import use_store
 
 
@@ -29,15 +30,6 @@ def start(project: Path, *settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, cwd=project, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
     )
-
-
-def end_of(training: subprocess.Popen[str]) -> str:
-    try:
-        said = training.communicate(timeout=500)[0]
-    finally:
-        training.kill()
-    assert training.returncode == 0, said
-    return said
 
 
 def all_runs() -> list[Run]:

@@ -9,8 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from mlflow.tracking import MlflowClient
 from inference import predict
 from inference.cli import main
 from tests import tiny
+from tests.waiting import end_of, until_up
 
 INSTALLED = shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
@@ -43,24 +42,12 @@ def server() -> Iterator[str]:
     started = subprocess.Popen(command, cwd=tiny.ROOT)
     address = f"http://127.0.0.1:{port}"
     try:
-        _until_up(address, started)
+        until_up(address, started)
         yield address
     finally:
         started.send_signal(signal.SIGTERM)
         assert started.wait(60) == 0
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _until_up(address: str, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 240
-    while time.monotonic() < end:
-        assert server.poll() is None, "the server ended before it was up"
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError("the server was not up after 240 s")
 
 
 def start(project: Path, *settings: str, **environment: str) -> subprocess.Popen[str]:
@@ -75,14 +62,6 @@ def start(project: Path, *settings: str, **environment: str) -> subprocess.Popen
         stderr=subprocess.STDOUT,
         env={**os.environ, "PYTHONPATH": str(tiny.ROOT), **environment},
     )
-
-
-def end_of(training: subprocess.Popen[str]) -> None:
-    try:
-        said = training.communicate(timeout=500)[0]
-    finally:
-        training.kill()
-    assert training.returncode == 0, said
 
 
 @pytest.fixture(scope="module")

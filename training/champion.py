@@ -7,14 +7,13 @@ It follows the registry's alias. It names a folder that is not touched while the
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inference.folder import MANIFEST, link_or_copy
+from inference.folder import MANIFEST, link_or_copy, write_whole
 from inference.predictor import CHAMPION_FILE
 
 KEPT = "champions"
@@ -42,9 +41,7 @@ def read_pointer(models: Path) -> dict[str, Any]:
 def write_pointer(models: Path, data: Mapping[str, Any]) -> None:
     """Write ``champion.json``, as a whole or not at all."""
     models.mkdir(parents=True, exist_ok=True)
-    temporary = models / f".{CHAMPION_FILE}.{os.getpid()}"
-    temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    temporary.replace(models / CHAMPION_FILE)
+    write_whole(models / CHAMPION_FILE, json.dumps(data, ensure_ascii=False, indent=1) + "\n")
 
 
 def install(source: Path, models: Path, version: str) -> str:

@@ -22,6 +22,7 @@ from training.batches import Collator, build_dataset, use_bf16
 from training.config import Config
 from training.encoders import Encoder
 from training.model import JointModel, joint_loss
+from training.trainer import parameter_groups
 from training.weak import WeakLabels
 
 CLEAN = "clean"
@@ -91,12 +92,9 @@ def refine(
     loader = DataLoader(
         data, batch_size=t.batch_size, shuffle=True, generator=order, collate_fn=Collator(encoder.pad_id)
     )
-    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for n, p in named if n.startswith("encoder.") is deep], "lr": rate * _GENTLER}
-        for deep, rate in ((True, t.learning_rate), (False, t.head_learning_rate))
-    ]
-    optimiser = torch.optim.AdamW(groups, weight_decay=t.weight_decay)
+    groups = parameter_groups(model, t, share=_GENTLER)
+    trained = [p for group in groups for p in group["params"]]
+    optimiser = torch.optim.AdamW(groups)
     torch.manual_seed(config.seed)
     model.train()
     for epoch in range(t.clean_epochs):
@@ -107,6 +105,6 @@ def refine(
             loss = joint_loss(output, on["topics"], on["stance"], stance_weight=t.stance_weight)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_([p for _, p in named], 1.0)
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimiser.step()
     model.eval()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ import mlflow
 import numpy as np
 from rich.console import Console
 
-from inference.gold import GoldRecord, read_gold
+from inference.folder import sha256_file
+from inference.gold import read_gold
 from inference.predictor import Predictor
 from training import champion, processes, registry, runs, tracking
 from training.clean import split_clean
@@ -28,10 +28,8 @@ from training.store import models_lock
 from training.table import print_table
 from training.topics import load_watch_list
 from training.weak_stage import Labelled, label_stage, log_metrics, log_summary
-from training.workspace import encoder_digest, file_digest, open_workspace
+from training.workspace import encoder_digest, open_workspace
 from training.worth import add_worth
-
-log = logging.getLogger(__name__)
 
 TFIDF = "TF-IDF"
 
@@ -89,12 +87,13 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
     runs.open_store(config.output)
     for run_id in runs.mark_killed():
         console.print(f"Run {run_id} was killed; marked so")
+    digest, environment = gold_digest(gold), tracking.environment()
     facts = {
         **tracking.flat(config.model_dump()),
-        "gold": gold_digest(gold),
+        "gold": digest,
         "encoder weights": encoder_digest(encoder),
+        "watch list": sha256_file(Path(config.topics)),
     }
-    facts["watch list"] = file_digest(config.topics)
     space = open_workspace(models, facts, resume=resume)
     if resume and not space.resumed:
         console.print("No interrupted training is here: this one starts from the beginning")
@@ -103,10 +102,9 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
     with runs.training_run(config, name=name, token=space.token) as run:
         mlflow.set_tags({"encoder.asked_for": encoder.name, "encoder.used": encoder.base})
         console.print(f"Encoder: {encoder.base}")
-        digest = gold_digest(gold)
         labelled, scored = label_stage(config, watch_list, gold, models, console, keep_out=clean)
         tracking.log_dataset("gold", sha256=digest, rows=len(gold), context="evaluation")
-        made = {"run_id": run.info.run_id, "seed": config.seed, "clean": len(clean), **tracking.environment()}
+        made = {"run_id": run.info.run_id, "seed": config.seed, "clean": len(clean), **environment}
         versions, calibrations, fitted = {}, {}, Fitted(np.empty(0, dtype=np.int64), [])
         for kind, name in (("tfidf", TFIDF), ("encoder", f"encoder ({encoder.label})")):
             with runs.stage(name):
@@ -152,7 +150,8 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
             config.encoder.max_tokens,
             fitted.history,
         )
-        log_findings(findings, title=f"Rasd: {run.info.run_name}", facts=_facts(run, encoder, labelled, gold, decision))
+        told = _facts(run, encoder, labelled, f"{len(gold)} paragraphs, sha256 {digest}", environment, decision)
+        log_findings(findings, title=f"Rasd: {run.info.run_name}", facts=told)
     space.close()
     rows = {m.name: m.metrics for m in scored.values()}
     title = (
@@ -166,15 +165,19 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
 
 
 def _facts(
-    run: mlflow.ActiveRun, encoder: Encoder, labelled: Labelled, gold: list[GoldRecord], decision: Decision
+    run: mlflow.ActiveRun,
+    encoder: Encoder,
+    labelled: Labelled,
+    gold: str,
+    commit: Mapping[str, str],
+    decision: Decision,
 ) -> dict[str, str]:
-    commit = tracking.environment()
     dirty = " (with changes that were not committed)" if commit.get("git_dirty") == "true" else ""
     return {
         "Run": str(run.info.run_id),
         "Encoder": f"{encoder.base} (asked for: {encoder.name})",
         "Corpus": f"{len(labelled.corpus.data)} paragraphs, sha256 {labelled.corpus.digest}",
-        "Gold": f"{len(gold)} paragraphs, sha256 {gold_digest(gold)}",
+        "Gold": gold,
         "Commit": f"{commit['git_commit']}{dirty}" if "git_commit" in commit else "unknown",
         "Champion": f"version {decision.champion}; {decision.reason}",
     }

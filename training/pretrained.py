@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from inference.encoder import FUNCTIONS_FILE
 from inference.encoder_text import CLEAN, encoder_view
 from inference.errors import ModelFolderError
-from inference.folder import swap_in
+from inference.folder import swap_in, write_whole
 from inference.lexicon import ABSTAIN, LexicalFunction, Matcher
 from training.encoders import Encoder
 from training.model import JointModel, JointOutput
@@ -205,6 +204,4 @@ def save_pretrained(
 
 def write_card(folder: Path, card: str) -> None:
     """Lay a model card into a folder of :func:`save_pretrained`."""
-    temporary = folder / f".README.md.{os.getpid()}"
-    temporary.write_text(card, "utf-8")
-    temporary.replace(folder / "README.md")
+    write_whole(folder / "README.md", card)

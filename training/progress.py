@@ -22,14 +22,9 @@ _SPEED = "training/paragraphs_per_second"
 
 
 class MetricsCallback(TrainerCallback):
-    """Logs loss, learning rate and speed of the fine-tuning to the active run, a call per report.
-
-    Attributes:
-        history: what the Trainer has logged so far, for the learning curve.
-    """
+    """Logs loss, learning rate and speed of the fine-tuning to the active run, a call per report."""
 
     def __init__(self) -> None:
-        self.history: list[dict[str, float]] = []
         self._since = (0, time.monotonic())
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -50,7 +45,5 @@ class MetricsCallback(TrainerCallback):
         if "loss" in found and steps and seconds > 0:
             values[_SPEED] = steps * args.train_batch_size * args.gradient_accumulation_steps / seconds
             self._since = (state.global_step, time.monotonic())
-        # A resumed training starts with the log of the steps before.
-        self.history = [dict(entry) for entry in state.log_history]
         if values and state.is_world_process_zero:
             mlflow.log_metrics(values, step=state.global_step)

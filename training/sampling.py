@@ -1,13 +1,29 @@
-"""The order in which a training reads its paragraphs: a function of the seed and the epoch, and of nothing else."""
+"""Which paragraphs a training reads, and in which order: a function of the seed and the epoch, and of nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import get_length_grouped_indices
+
+
+def hold_out(order: npt.NDArray[np.int64], share: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Split rows in a random order into those to train on and those held out for validation, at least one.
+
+    Args:
+        order: the rows, drawn at random.
+        share: of the held-out ones, 0 to 1.
+
+    Returns:
+        training and held-out rows, each ascending.
+    """
+    held_out = max(1, round(len(order) * share))
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 class EpochSampler(Sampler[int]):

@@ -33,10 +33,14 @@ def store_uri(output: OutputConfig | None = None) -> str:
         output: the configuration; what ``configs/default.yaml`` says where None.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or (output or _configured()).tracking_uri
+    path = _file_of(uri)
+    return uri if path is None or path.is_absolute() else f"{_SQLITE}{path.resolve()}"
+
+
+def _file_of(uri: str) -> Path | None:
+    """Give the file of a store that is a sqlite file; None of any other."""
     path = uri.removeprefix(_SQLITE)
-    if uri.startswith(_SQLITE) and not path.startswith("/") and path != ":memory:":
-        return f"{_SQLITE}{Path(path).resolve()}"
-    return uri
+    return Path(path) if uri.startswith(_SQLITE) and path != ":memory:" else None
 
 
 def _configured() -> OutputConfig:
@@ -49,8 +53,8 @@ def check_store(uri: str) -> None:
     Raises:
         ConfigError: where it cannot, with what to do.
     """
-    path = Path(uri.removeprefix(_SQLITE))
-    if not uri.startswith(_SQLITE) or str(path) == ":memory:":
+    path = _file_of(uri)
+    if path is None:
         return
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise ConfigError(f"{path}: may not be written here; work in a folder of yours, or set MLFLOW_TRACKING_URI")
@@ -78,9 +82,9 @@ def use_store(output: OutputConfig | None = None) -> str:
     """
     import mlflow
 
-    check_store(store_uri(output))
     asked = os.environ.get("MLFLOW_TRACKING_URI")
     uri = store_uri(output)
+    check_store(uri)
     if uri.startswith(("http://", "https://")):
         _check_server(uri)
     mlflow.set_tracking_uri(uri)
@@ -111,8 +115,8 @@ def make_store(uri: str) -> None:
     """
     from mlflow.tracking import MlflowClient
 
-    path = Path(uri.removeprefix(_SQLITE))
-    if not uri.startswith(_SQLITE) or str(path) == ":memory:" or path.exists():
+    path = _file_of(uri)
+    if path is None or path.exists():
         return
     making = path.with_name(f"{path.name}.making")
     for left in path.parent.glob(f"{making.name}*"):
@@ -131,8 +135,8 @@ def store_lock(uri: str) -> Iterator[None]:
     Args:
         uri: the store's address.
     """
-    path = Path(uri.removeprefix(_SQLITE))
-    if not uri.startswith(_SQLITE) or str(path) == ":memory:":
+    path = _file_of(uri)
+    if path is None:
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,28 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer
 
-from training.config import Config
+from training.config import Config, TrainingConfig
 from training.model import joint_loss
 from training.sampling import EpochSampler, SetEpoch
+
+
+def parameter_groups(model: torch.nn.Module, t: TrainingConfig, *, share: float = 1.0) -> list[dict[str, Any]]:
+    """Give what is trained of a model, the encoder and the heads each with a rate of its own.
+
+    Args:
+        model: the joint model; what is frozen is left out.
+        t: the rates and the weight decay.
+        share: of the rates, for a stage that is to go more gently.
+    """
+    encoder: list[torch.nn.Parameter] = []
+    heads: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            (encoder if name.startswith("encoder.") else heads).append(parameter)
+    return [
+        {"params": encoder, "lr": share * t.learning_rate, "weight_decay": t.weight_decay},
+        {"params": heads, "lr": share * t.head_learning_rate, "weight_decay": t.weight_decay},
+    ]
 
 
 class JointTrainer(Trainer):
@@ -56,15 +75,5 @@ class JointTrainer(Trainer):
 
     def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
         """Make AdamW with one rate for the encoder and one for the heads."""
-        t = self._config.training
-        encoder: list[torch.nn.Parameter] = []
-        heads: list[torch.nn.Parameter] = []
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                (encoder if name.startswith("encoder.") else heads).append(parameter)
-        groups = [
-            {"params": encoder, "lr": t.learning_rate, "weight_decay": t.weight_decay},
-            {"params": heads, "lr": t.head_learning_rate, "weight_decay": t.weight_decay},
-        ]
-        self.optimizer = torch.optim.AdamW(groups)
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.model, self._config.training))
         return self.optimizer

@@ -23,6 +23,7 @@ from training.config import Config
 from training.corpus import Corpus, fields_of, load_corpus
 from training.evaluation import Scored, score_weak
 from training.labeling import Applier, LabelingFunction, Votes
+from training.sampling import hold_out
 from training.topics import WatchList
 from training.voting import make_applier
 from training.weak import WeakLabels, WeakModel, fit_weak_model, majority_labels
@@ -107,10 +108,8 @@ def label_stage(
         log_summary(list(scored.values()))
         analysis = _analyse(applier, votes, model, weak, corpus, gold_votes, gold_matrix(gold, watch_list.taxonomy))
         tracking.log_files({"labelling_functions.json": json.dumps(analysis.to_json(), ensure_ascii=True, indent=1)})
-    rng = np.random.default_rng(config.seed)
-    order = rng.permutation(len(corpus.data))
-    held_out = max(1, round(len(order) * config.training.validation))
-    train, validation = np.sort(order[held_out:]), np.sort(order[:held_out])
+    order = np.random.default_rng(config.seed).permutation(len(corpus.data))
+    train, validation = hold_out(order, config.training.validation)
     return Labelled(corpus, model, weak, train, validation, applier.functions, votes.matrix, analysis), scored
 
 

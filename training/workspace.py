@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.errors import ConfigError, ModelFolderError
-from inference.folder import read_manifest
+from inference.folder import read_manifest, write_whole
 from training.encoders import Encoder
 
 FOLDER = ".checkpoints"
@@ -57,9 +56,7 @@ class Workspace:
 
 def write_json(path: Path, data: Any) -> None:
     """Write a JSON file so that it is whole or absent."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(data, ensure_ascii=False), "utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(data, ensure_ascii=False))
 
 
 def read_json(path: Path) -> Any:
@@ -106,12 +103,6 @@ def is_made_by(folder: Path, run_id: str) -> bool:
         return read_manifest(folder).training.get("run_id") == run_id
     except ModelFolderError:
         return False
-
-
-def file_digest(path: str | Path) -> str:
-    """Give the sha256 of a file."""
-    with Path(path).open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def encoder_digest(encoder: Encoder) -> str:
