@@ -17,29 +17,33 @@ import onnxruntime as ort
 from onnx import helper, numpy_helper
 
 _GAIN = 2.0
-_MOST = 1 / 48
+OUTLYING = 1 / 48
 FloatArray = npt.NDArray[np.float32]
 
 
-def split_outliers(model: onnx.ModelProto, ids: Sequence[Sequence[int]]) -> list[str]:
+def split_outliers(
+    model: onnx.ModelProto, ids: Sequence[Sequence[int]], *, leave: Sequence[str] = (), most: float = OUTLYING
+) -> list[str]:
     """Give outlying channels products of their own; what the model gives stays the same but for rounding.
 
     Args:
         model: an exported model in fp32; it is changed.
         ids: token ids of typical texts, from which the channels' sizes are read.
+        leave: names of products that are left as they are.
+        most: share of a product's channels that may be taken for outlying, 0 to 1.
 
     Returns:
         the names of the new products, which are to stay in fp32.
     """
     graph = model.graph
     weights = {t.name: t for t in graph.initializer if len(t.dims) == 2}
-    products = [n for n in graph.node if n.op_type == "MatMul" and n.input[1] in weights]
+    products = [n for n in graph.node if n.op_type == "MatMul" and n.input[1] in weights and n.name not in leave]
     sizes = _sizes(model, sorted({n.input[0] for n in products}), ids)
     nodes: list[onnx.NodeProto] = []
     aside: list[str] = []
     for node in graph.node:
         size = sizes.get(node.input[0]) if node in products else None
-        outlying = _outlying(size) if size is not None else np.empty(0, dtype=np.int64)
+        outlying = _outlying(size, most) if size is not None else np.empty(0, dtype=np.int64)
         if not len(outlying):
             nodes.append(node)
             continue
@@ -50,8 +54,8 @@ def split_outliers(model: onnx.ModelProto, ids: Sequence[Sequence[int]]) -> list
     return aside
 
 
-def _outlying(size: FloatArray) -> npt.NDArray[np.int64]:
-    count = int(len(size) * _MOST)
+def _outlying(size: FloatArray, most: float) -> npt.NDArray[np.int64]:
+    count = int(len(size) * most)
     order = np.argsort(-size)
     # Each costs a little: it is worth it where without them the others are resolved at least twice as finely.
     worth = count > 0 and size[order[0]] > _GAIN * size[order[count]]
