@@ -18,6 +18,7 @@ from inference.morphology import Word
 
 _GAP = re.compile(r"\.\.(\d*)")
 _GROUP = re.compile(r"\(([^()]*)\)")
+_WIDE_GROUP = re.compile(r"\([^()]*\s[^()]*\)")
 _DEFAULT_GAP = 3
 
 WordSet = frozenset[int]
@@ -67,7 +68,7 @@ class Vocabulary:
         self._ids: dict[Word, int] = {}
         self._lists: dict[TermList, int] = {}
         self._parsed: dict[str, int] = {}
-        self._phrases: dict[str, Pattern] = {}
+        self._terms: dict[str, tuple[Pattern, ...]] = {}
 
     @property
     def words(self) -> list[Word]:
@@ -100,38 +101,44 @@ class Vocabulary:
         Raises:
             ConfigError: where a term cannot be read.
         """
-        phrases = [
-            self._phrases.get(reading) or self._phrase(reading, term, where)
-            for term in terms
-            for reading in (expand(term) if "(" in term else (term,))
-        ]
+        phrases = [p for term in terms for p in self._terms.get(term) or self._read(term, where)]
         if not phrases:
             return -1
-        words = frozenset(w for p in phrases if len(p.sets) == 1 for w in p.sets[0])
+        words = frozenset(itertools.chain.from_iterable(p.sets[0] for p in phrases if len(p.sets) == 1))
         patterns = _pack(p for p in phrases if len(p.sets) > 1)
         return self._lists.setdefault(TermList(words, patterns), len(self._lists))
 
-    def _phrase(self, reading: str, term: str, where: str) -> Pattern:
+    def _read(self, term: str, where: str) -> tuple[Pattern, ...]:
+        """Give a term's patterns: one, unless it holds a group that is not about a single word."""
+        parts = [expand(part) for part in term.split()] if not _WIDE_GROUP.search(term) else []
+        if not parts or any(len(p) > 1 and any(not o or _GAP.fullmatch(o) for o in p) for p in parts):
+            # As with words: most terms stand in many lists.
+            self._terms[term] = tuple(
+                self._phrase([[part] for part in reading.split()], term, where) for reading in expand(term)
+            )
+        else:
+            self._terms[term] = (self._phrase(parts, term, where),)
+        return self._terms[term]
+
+    def _phrase(self, parts: Iterable[list[str]], term: str, where: str) -> Pattern:
         sets: list[WordSet] = []
         gaps: list[int] = []
         gap = 0
-        for part in reading.split():
-            if gap_match := _GAP.fullmatch(part):
+        for part in parts:
+            if gap_match := _GAP.fullmatch(part[0]):
                 gap = int(gap_match.group(1) or _DEFAULT_GAP)
                 continue
             try:
-                word = self.word(part)
+                words = frozenset(self.word(option) for option in part)
             except ConfigError as error:
                 raise ConfigError(f"{where}, term {term!r}: {error}") from None
             if sets:
                 gaps.append(gap)
-            sets.append(frozenset([word]))
+            sets.append(words)
             gap = 0
         if not sets:
             raise ConfigError(f"{where}: the term {term!r} holds no word")
-        # As with words: most phrases stand in many lists.
-        self._phrases[reading] = Pattern(tuple(sets), tuple(gaps))
-        return self._phrases[reading]
+        return Pattern(tuple(sets), tuple(gaps))
 
 
 def _pack(phrases: Iterable[Pattern]) -> tuple[Pattern, ...]:
