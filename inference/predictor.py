@@ -23,7 +23,8 @@ NAMES = ("champion", "encoder", "fast", "tfidf", "weak")
 CHAMPION_FILE = "champion.json"
 _ENV_MODELS = "RASD_MODELS"
 _MOSTLY_ARABIC = 0.3
-_ARABIC_LETTER = re.compile("[\u0620-\u063f\u0641-\u064a\u0671-\u06d3]")
+_PLAINLY_ARABIC = 0.6
+_ARABIC_LETTERS = re.compile("[\u0620-\u063f\u0641-\u064a\u0671-\u06d3]+")
 _KEPT_CHAMPION = re.compile(r"champions/[0-9]+")
 # What stands between the ends of lines, as str.splitlines knows them, without the white space around it.
 _PARAGRAPH = re.compile(r"[^\s](?:[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*[^\s])?")
@@ -146,7 +147,7 @@ class Predictor:
         return ArticlePrediction(text, tuple(Paragraph(a, b, p) for (a, b), p in answers if p.language != "none"))
 
     def _predict(self, texts: list[str]) -> list[Prediction]:
-        languages = [_language(view.text) for view in views(texts, fold=False)]
+        languages = _languages(texts)
         scored = [i for i, language in enumerate(languages) if language != "none"]
         answers: dict[int, Prediction] = {}
         if scored:
@@ -185,11 +186,22 @@ class Predictor:
         return Prediction(text, topics, (), self.description, "none", ("no letters in this text",))
 
 
+def _languages(texts: Sequence[str]) -> list[str]:
+    """Say of each text whether it is ``ar``, ``other`` or ``none``, which has no letter."""
+    # Most texts are Arabic beyond doubt, and are told so without reading every character in turn.
+    languages = ["ar" if _is_plainly_arabic(text) else "" for text in texts]
+    doubtful = [i for i, language in enumerate(languages) if not language]
+    for i, view in zip(doubtful, views([texts[i] for i in doubtful], fold=False), strict=True):
+        languages[i] = _language(view.text)
+    return languages
+
+
+def _is_plainly_arabic(text: str) -> bool:
+    letters = sum(map(len, _ARABIC_LETTERS.findall(text)))
+    return letters > _PLAINLY_ARABIC * len(text)
+
+
 def _language(clean: str) -> str:
-    # Most texts are Arabic beyond doubt, and are told so without looking at every character in turn.
-    letters = len(_ARABIC_LETTER.findall(clean))
-    if letters and letters >= _MOSTLY_ARABIC * len(clean):
-        return "ar"
     everything = sum(map(str.isalpha, clean))
     if not everything:
         return "none"

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from inference.engine import Scores, Span, word_spans
 from inference.errors import ModelFolderError
@@ -24,7 +25,7 @@ from inference.views import views
 from inference.word_terms import WordTerms
 
 FILE = "model.skops"
-WORD_PATTERN = r"(?u)\b\w\w+\b"
+WORD_PATTERN = r"(?u)\w\w+"
 _MEMO_LIMIT = 300_000
 _BATCH = 256
 
@@ -59,23 +60,27 @@ class _Block:
 
     def __init__(self, parameters: Mapping[str, Any], weights: npt.NDArray[np.float32]) -> None:
         self.idf = np.asarray(parameters["idf"], dtype=np.float64)
-        self.weights = weights
+        self.weights = weights.astype(np.float64)
 
     def weigh(self, found: Sequence[IntArray]) -> _Weighed:
         """Weigh the n-grams that were found in each text."""
         size = np.int64(len(self.idf))
         owners = np.repeat(np.arange(len(found)), [len(f) for f in found])
-        keys, counts = np.unique(owners * size + np.concatenate([_NONE, *found]), return_counts=True)
+        keys = owners * size + np.concatenate([_NONE, *found])
+        # Half as wide sorts in half the time.
+        narrow = np.int32 if len(found) * size <= np.iinfo(np.int32).max else np.int64
+        keys, counts = np.unique(keys.astype(narrow, copy=False), return_counts=True)
+        keys = keys.astype(np.int64, copy=False)
         owners = keys // size
         ids = keys - owners * size
         values = (1 + np.log(counts)) * self.idf[ids]
         values /= np.sqrt(np.bincount(owners, values * values, minlength=len(found)))[owners]
         return _Weighed(ids, values, counts, np.searchsorted(owners, np.arange(len(found) + 1)))
 
-    def score(self, weighed: _Weighed, text: int) -> FloatArray:
-        """Give the block's part of a text's scores."""
-        own = weighed.of(text)
-        return np.asarray(weighed.values[own] @ self.weights[weighed.ids[own]])
+    def score(self, weighed: _Weighed) -> FloatArray:
+        """Give the block's part of every text's scores, shape ``(texts, outputs)``."""
+        shape = len(weighed.starts) - 1, len(self.idf)
+        return np.asarray(csr_array((weighed.values, weighed.ids, weighed.starts), shape=shape) @ self.weights)
 
     def added(self, weighed: _Weighed, text: int, ids: IntArray, topics: IntArray) -> FloatArray:
         """Give what each occurrence of an n-gram of a text adds to topics, shape ``(ids, topics)``.
@@ -142,8 +147,7 @@ class TfidfEngine:
         grams = [self._grams(view.text.split()) for view in folded]
         by_word = self._word.weigh([ids for ids, _ in words])
         by_char = self._char.weigh([np.concatenate([_NONE, *own]) for own in grams])
-        total = np.stack([self._word.score(by_word, i) + self._char.score(by_char, i) for i in range(len(texts))])
-        total += self._bias
+        total = self._word.score(by_word) + self._char.score(by_char) + self._bias
         topics, stance = total[:, : self._topics], total[:, self._topics :].reshape(len(texts), self._topics, 3)
         calibration = self._calibration
         present = calibration.topic_probabilities(topics) >= calibration.thresholds
