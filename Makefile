@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test test-browser test-postgres test-ray dashboard lint clean
+.PHONY: train test test-slow test-browser test-postgres test-ray dashboard lint clean
 
 train: $(READY)
 	$(BIN)/rasd train
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# Proofs that take minutes: twenty kills of a training, trainings at once, torchrun.
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow -rs
 
 # Needs Chromium: apt-get install chromium chromium-driver. RASD_SCREENSHOTS=FOLDER keeps the screenshots there.
 test-browser: $(READY)

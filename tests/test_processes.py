@@ -52,6 +52,7 @@ def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return folder
 
 
+@pytest.mark.slow
 def test_two_trainings_at_once_on_one_new_store_both_finish_and_one_is_champion(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

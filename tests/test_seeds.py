@@ -36,8 +36,8 @@ def gold() -> list[dict[str, object]]:
     return read(SEEDS / "gold.jsonl")
 
 
-def test_there_are_at_least_2400_with_their_fields_and_their_own_ids(paragraphs: list[dict[str, object]]) -> None:
-    assert len(paragraphs) >= 2400
+def test_there_are_at_least_4000_with_their_fields_and_their_own_ids(paragraphs: list[dict[str, object]]) -> None:
+    assert len(paragraphs) >= 4000
     assert all({"id", "text", "article", "setting", "brief"} <= set(p) for p in paragraphs)
     assert len({p["id"] for p in paragraphs}) == len(paragraphs)
 
@@ -48,10 +48,10 @@ def test_each_is_20_to_110_words_long(paragraphs: list[dict[str, object]]) -> No
     assert max(lengths) <= 110
 
 
-def test_half_carry_no_topic_and_the_rest_are_mixed_as_promised(paragraphs: list[dict[str, object]]) -> None:
+def test_nearly_half_carry_no_topic_and_the_rest_are_mixed_as_promised(paragraphs: list[dict[str, object]]) -> None:
     briefs = [dict(p["brief"]) for p in paragraphs]  # type: ignore[call-overload]
     some = [b for b in briefs if b]
-    assert 0.45 <= 1 - len(some) / len(briefs) <= 0.55
+    assert 0.43 <= 1 - len(some) / len(briefs) <= 0.5
     shares = {t: sum(t in b for b in some) / len(some) for t in TOPICS}
     assert shares["arms_deal"] == pytest.approx(0.31, abs=0.04)
     assert shares["peace_talks"] == pytest.approx(0.40, abs=0.06)

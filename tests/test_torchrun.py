@@ -25,6 +25,7 @@ def validation_losses(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[fl
     return [m.value for m in MlflowClient().get_metric_history(run.info.run_id, "training/validation_loss")]
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives_within_noise(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
