@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from inference.taxonomy import Taxonomy, Topic
-from training.analysis import Analysis, Counts, Disagreements, TopicSums, Uncovered, analyse
+from training.analysis import Analysis, analyse
 from training.labeling import LabelingFunction
+from training.tallies import Counts, Disagreements, TopicSums, Uncovered
 from training.weak import WeakLabels, fit_weak_model
 
 TAXONOMY = Taxonomy((Topic("arms_deal", "", "", ""),))

@@ -212,7 +212,7 @@ def test_an_interrupted_run_leaves_no_file_and_the_old_one_as_it_was(
 
         return add
 
-    from training.analysis import Disagreements
+    from training.tallies import Disagreements
 
     monkeypatch.setattr(Disagreements, "add", interrupted(Disagreements.add))
     assert _label(output=target.name) == 130

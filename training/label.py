@@ -28,9 +28,10 @@ from tqdm.auto import tqdm
 from inference.errors import InputError
 from inference.gold import gold_matrix, read_gold
 from inference.taxonomy import STANCES
-from training.analysis import Analysis, Counts, Disagreements, TopicSums, Uncovered, analyse
+from training.analysis import Analysis, analyse
 from training.config import Config
 from training.labeling import Applier, Broken
+from training.tallies import Counts, Disagreements, TopicSums, Uncovered
 from training.topics import WatchList, load_watch_list
 from training.voting import BATCH, BadRows, cast_votes, make_applier
 from training.weak import WeakLabels, WeakModel, fit_weak_model, majority_labels

@@ -16,7 +16,7 @@ from inference.calibration import Calibration
 from inference.errors import CorpusError
 from inference.gold import GoldRecord, gold_matrix
 from training import export, runs, tracking
-from training.analysis import Analysis, Counts, Disagreements, Uncovered, analyse
+from training.analysis import Analysis, analyse
 from training.bootstrap import flat_intervals
 from training.calibrate import shift_to_feed
 from training.config import Config
@@ -24,6 +24,7 @@ from training.corpus import Corpus, fields_of, load_corpus
 from training.evaluation import Scored, score_weak
 from training.labeling import Applier, LabelingFunction, Votes
 from training.sampling import hold_out
+from training.tallies import Counts, Disagreements, Uncovered
 from training.topics import WatchList
 from training.voting import make_applier
 from training.weak import WeakLabels, WeakModel, fit_weak_model, majority_labels
