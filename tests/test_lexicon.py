@@ -81,6 +81,22 @@ def test_alternatives_in_brackets_are_either_word() -> None:
     assert matcher.votes(texts)[:, 0].tolist() == [1, 1, 1, 1, ABSTAIN]
 
 
+@pytest.mark.parametrize(
+    ("term", "text", "expected"),
+    [
+        ("قرار (مجلس الأمن|الجامعة)", "قرار مجلس الأمن", True),
+        ("قرار (مجلس الأمن|الجامعة)", "قرار الجامعة", True),
+        ("قرار (مجلس الأمن|الجامعة)", "قرار مجلس الجامعة", False),
+        ("وقف (إطلاق|) النار", "وقف النار", True),
+        ("وقف (إطلاق|) النار", "وقف إطلاق النار", True),
+        ("وقف (..1|إطلاق) النار", "وقف هذه النار", True),
+        ("=(ال|)صفقة", "الصفقة", True),
+    ],
+)
+def test_an_alternative_may_be_several_words_or_none_or_a_gap(term: str, text: str, expected: bool) -> None:
+    assert fires(text, term) is expected
+
+
 def test_phrases_packed_together_match_only_what_was_written() -> None:
     matcher = Matcher([function("بيع سلاح", "شراء ذخيرة", "بيع ذخيرة")])
     assert matcher.votes(["شراء سلاح", "بيع ذخيرة"])[:, 0].tolist() == [ABSTAIN, 1]
@@ -263,7 +279,7 @@ TOKENS = [
         ]
     ),
 ]
-word_strategy = st.sampled_from([*STEMS, "(صفقة|سلاح)", "(لا|تسلي*|v:رفض)"])
+word_strategy = st.sampled_from([*STEMS, "(صفقة|سلاح)", "(لا|تسلي*|v:رفض)", "(صفقة سلاح|لا)"])
 gap_strategy = st.sampled_from([" ", " ", " .. ", " ..1 ", " ..5 "])
 
 
