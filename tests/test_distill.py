@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from inference import Predictor
 from inference.cli import main
+from inference.errors import ConfigError
 from inference.folder import MANIFEST, sha256_file
 from tests import tiny
 from training.config import Config, OutputConfig
@@ -88,6 +89,15 @@ def test_no_training_writes_into_the_folder_meanwhile(tmp_path: Path, monkeypatc
     distill(Config(output=OutputConfig(models=str(tmp_path))))
     assert held == [True]
     assert not lock.is_locked
+
+
+def test_a_teacher_is_looked_for_in_the_folder_that_is_written_to(here: Path, tmp_path: Path) -> None:
+    shutil.move(here / "models", tmp_path / "elsewhere")
+    try:
+        with pytest.raises(ConfigError, match="of kind tfidf"):
+            distill(Config(output=OutputConfig(models=str(tmp_path / "elsewhere"))), teacher="tfidf")
+    finally:
+        shutil.move(tmp_path / "elsewhere", here / "models")
 
 
 def test_nothing_half_made_is_left(here: Path) -> None:

@@ -159,6 +159,11 @@ def test_sixty_four_threads_share_one_predictor(predictors: dict[str, Predictor]
         assert found == [wanted[(turn + i) % len(texts)] for i in range(4)]
 
 
+def is_letter(character: str) -> bool:
+    """Unicode counts the tatweel as a letter; it only stretches one."""
+    return unicodedata.category(character)[0] == "L" and character != "ـ"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=40)
 @given(
@@ -172,7 +177,7 @@ def test_the_paragraphs_of_an_article_are_its_lines_with_their_places(
     found = predictors[kind].predict_article(article)
     assert found.text == article
     read = [article[p.start : p.end] for p in found.paragraphs]
-    wanted = [line.strip() for line in article.splitlines() if any(unicodedata.category(c)[0] == "L" for c in line)]
+    wanted = [line.strip() for line in article.splitlines() if any(is_letter(c) for c in line)]
     # Compatibility forms may hold a letter that their own category does not tell.
     assert [line for line in read if line in wanted] == wanted
     assert [p.prediction for p in found.paragraphs] == predictors[kind].predict(read)

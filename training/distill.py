@@ -84,7 +84,9 @@ def distill(
 
 
 def _distill(config: Config, models: Path, *, teacher: str, sources: Sequence[str], console: Console) -> Distilled:
-    predictor = Predictor(teacher)
+    # A name means the model of the folder that is written to, which `--set output.models` may have moved.
+    own = models / teacher
+    predictor = Predictor(own if (own / MANIFEST).exists() else teacher)
     _check_teacher(predictor, teacher)
     encoder = load_encoder(str(predictor.manifest.engine["asked_for"]))
     layers = shorten(encoder.model, config.distill.layers)
