@@ -67,7 +67,7 @@ class EncoderConfig(Section):
 class TrainingConfig(Section):
     """How the encoder is fine-tuned."""
 
-    epochs: float = Field(2, gt=0)
+    epochs: float = Field(3, gt=0)
     batch_size: int = Field(16, ge=1)
     learning_rate: float = Field(1e-4, gt=0)
     head_learning_rate: float = Field(1e-3, gt=0)
