@@ -18,7 +18,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-
 from benchmarks.machine import give, machine  # noqa: E402
 from inference.evaluate import score_predictions  # noqa: E402
 from inference.gold import gold_matrix, read_gold  # noqa: E402

@@ -110,14 +110,13 @@ class Vocabulary:
 
     def _read(self, term: str, where: str) -> tuple[Pattern, ...]:
         """Give a term's patterns: one, unless it holds a group that is not about a single word."""
-        parts = [expand(part) for part in term.split()] if not _WIDE_GROUP.search(term) else []
-        if not parts or any(len(p) > 1 and any(not o or _GAP.fullmatch(o) for o in p) for p in parts):
-            # As with words: most terms stand in many lists.
-            self._terms[term] = tuple(
-                self._phrase([[part] for part in reading.split()], term, where) for reading in expand(term)
-            )
-        else:
-            self._terms[term] = (self._phrase(parts, term, where),)
+        parts = [expand(part) for part in term.split()]
+        wide = _WIDE_GROUP.search(term) or any(
+            len(options) > 1 and any(not option or _GAP.fullmatch(option) for option in options) for options in parts
+        )
+        readings = [[[part] for part in reading.split()] for reading in expand(term)] if wide else [parts]
+        # As with words: most terms stand in many lists.
+        self._terms[term] = tuple(self._phrase(reading, term, where) for reading in readings)
         return self._terms[term]
 
     def _phrase(self, parts: Iterable[list[str]], term: str, where: str) -> Pattern:

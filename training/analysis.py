@@ -21,8 +21,6 @@ from training.tallies import Counts, Disagreements, Uncovered, vote_name
 from training.weak import WeakModel, columns_of
 
 VoteArray = npt.NDArray[np.int8]
-_EXAMPLES = 3
-_NEAR_DECISION = (0.2, 0.8)
 _SAME = 0.95
 _LEAST_VOTES = 5
 
