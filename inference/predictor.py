@@ -42,12 +42,13 @@ def models_dir() -> Path:
     return here if here.is_dir() else Path(__file__).resolve().parent.parent / "models"
 
 
-def resolve_model(model: str | Path) -> Path:
+def resolve_model(model: str | Path, *, models: Path | None = None) -> Path:
     """Give the model folder that a name, a path or an MLflow URI stands for.
 
     Args:
         model: ``champion``, ``encoder``, ``tfidf``, ``weak``, a folder, or an MLflow URI such as
             ``models:/rasd@champion``.
+        models: the models folder that a name is looked for in; None for the usual one.
 
     Raises:
         ModelFolderError: where there is none, with what to do.
@@ -60,7 +61,7 @@ def resolve_model(model: str | Path) -> Path:
         return download_model(text)
     if text not in NAMES:
         return Path(text)
-    root = models_dir()
+    root = models_dir() if models is None else models
     if text == "champion":
         pointer = root / CHAMPION_FILE
         try:

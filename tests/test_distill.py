@@ -15,6 +15,7 @@ from inference import Predictor
 from inference.cli import main
 from inference.errors import ConfigError
 from inference.folder import MANIFEST, sha256_file
+from inference.predictor import CHAMPION_FILE
 from tests import tiny
 from training.config import Config, OutputConfig
 from training.distill import distill, shorten
@@ -91,13 +92,14 @@ def test_no_training_writes_into_the_folder_meanwhile(tmp_path: Path, monkeypatc
     assert not lock.is_locked
 
 
-def test_a_teacher_is_looked_for_in_the_folder_that_is_written_to(here: Path, tmp_path: Path) -> None:
-    shutil.move(here / "models", tmp_path / "elsewhere")
-    try:
-        with pytest.raises(ConfigError, match="of kind tfidf"):
-            distill(Config(output=OutputConfig(models=str(tmp_path / "elsewhere"))), teacher="tfidf")
-    finally:
-        shutil.move(tmp_path / "elsewhere", here / "models")
+@pytest.mark.parametrize("teacher", ["tfidf", "champion"])
+def test_a_teacher_is_looked_for_in_the_folder_that_is_written_to(here: Path, tmp_path: Path, teacher: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(here / "models", elsewhere)
+    (elsewhere / CHAMPION_FILE).write_text(json.dumps({"model": "tfidf"}), "utf-8")
+    shutil.rmtree(elsewhere / "encoder")
+    with pytest.raises(ConfigError, match="of kind tfidf"):
+        distill(Config(output=OutputConfig(models=str(elsewhere))), teacher=teacher)
 
 
 def test_nothing_half_made_is_left(here: Path) -> None:

@@ -26,7 +26,7 @@ from inference.errors import ConfigError
 from inference.folder import MANIFEST, Manifest, sha256_file
 from inference.gold import GoldRecord, read_gold
 from inference.lexicon import LexicalFunction, Matcher
-from inference.predictor import Predictor
+from inference.predictor import Predictor, resolve_model
 from inference.taxonomy import STANCES
 from training import export, runs, tracking
 from training.batches import build_dataset, predict_logits
@@ -85,8 +85,7 @@ def distill(
 
 def _distill(config: Config, models: Path, *, teacher: str, sources: Sequence[str], console: Console) -> Distilled:
     # A name means the model of the folder that is written to, which `--set output.models` may have moved.
-    own = models / teacher
-    predictor = Predictor(own if (own / MANIFEST).exists() else teacher)
+    predictor = Predictor(resolve_model(teacher, models=models))
     _check_teacher(predictor, teacher)
     encoder = load_encoder(str(predictor.manifest.engine["asked_for"]))
     layers = shorten(encoder.model, config.distill.layers)
