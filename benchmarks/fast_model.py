@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import give, machine  # noqa: E402
+from benchmarks.quality import macro_scores  # noqa: E402
 from inference.evaluate import score_predictions  # noqa: E402
 from inference.gold import gold_matrix, read_gold  # noqa: E402
 from inference.predictor import Predictor  # noqa: E402
@@ -59,7 +60,7 @@ def main() -> None:
         answers, rate = timed(predictor, [r.text for r in gold])
         metrics = score_predictions(answers, gold, taxonomy)
         pair.append(labels_of(answers, taxonomy))
-        scores = {part: metrics[part]["macro_f1"] for part in ("topics", "stance", "joint")}
+        scores = macro_scores(metrics)
         result["models"][name] = {"base": predictor.manifest.base, "paragraphs_per_second": rate, **scores}
         row = "  ".join(f"{part} {value:.3f}" for part, value in scores.items())
         print(f"{name:<8} {row}  {rate:8.0f} paragraphs/s  {predictor.manifest.base}")

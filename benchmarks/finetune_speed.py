@@ -29,6 +29,7 @@ from datasets import Dataset
 from transformers import Trainer, TrainingArguments, set_seed
 
 from benchmarks.machine import give, in_a_line, machine
+from benchmarks.quality import macro_scores
 from inference.gold import gold_matrix, read_gold
 from inference.lexicon import Matcher
 from inference.metrics import evaluate_labels
@@ -152,7 +153,7 @@ def run(task: Task, name: str, training: Mapping[str, Any]) -> dict[str, Any]:
     labels = calibration.stance_probabilities(stance).argmax(-1)
     taxonomy = task.watch_list.taxonomy
     metrics = evaluate_labels(taxonomy, gold=gold_matrix(gold, taxonomy), present=present, stance=labels)
-    return result | {part: metrics[part]["macro_f1"] for part in ("topics", "stance", "joint")}
+    return result | macro_scores(metrics)
 
 
 def validation_loss(model: JointModel, data: Dataset, pad_id: int) -> float:

@@ -40,6 +40,7 @@ import numpy.typing as npt  # noqa: E402
 
 from benchmarks.label_model_peers import OURS, SNORKEL, Fit, Floats, Hints, Votes, available_models  # noqa: E402
 from benchmarks.machine import in_a_line, machine  # noqa: E402
+from benchmarks.quality import macro_scores  # noqa: E402
 from benchmarks.vote_matrices import REGIMES, Regime, speed_matrix  # noqa: E402
 from inference.metrics import evaluate_labels  # noqa: E402
 from inference.taxonomy import STANCES, Taxonomy  # noqa: E402
@@ -116,7 +117,7 @@ def _score(taxonomy: Taxonomy, truth: npt.NDArray[np.int64], labels: WeakLabels)
     share = np.clip(labels.topics, 1e-3, 1 - 1e-3)
     loss = -np.where(truth >= 0, np.log(share), np.log(1 - share)).mean()
     return {
-        **{f"{part}_f1": scores[part]["macro_f1"] for part in ("topics", "stance", "joint")},
+        **{f"{part}_f1": value for part, value in macro_scores(scores).items()},
         "log_loss": float(loss),
     }
 

@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import machine
-from benchmarks.peer_runs import PARTS
+from benchmarks.quality import macro_scores
 
 MODELS = ("weak", "tfidf", "encoder")
 
@@ -40,7 +40,7 @@ def train_and_score(settings: list[str], golds: list[str], folder: Path) -> dict
                 [*command, "--model", str(folder / "models" / model)], check=True, capture_output=True, text=True
             )
             metrics = json.loads(done.stdout)
-            scores = {part: round(metrics[part]["macro_f1"], 3) for part in PARTS}
+            scores = {part: round(value, 3) for part, value in macro_scores(metrics).items()}
             result[f"{model} on {Path(gold).name}"] = scores
     return result
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from benchmarks.peer_scripts.exchange import Job, write_job
 from benchmarks.processes import Used, run
+from benchmarks.quality import macro_scores
 from inference.gold import GoldRecord, gold_matrix
 from inference.metrics import evaluate_labels
 from inference.taxonomy import Taxonomy
 
 FOLDER = Path(__file__).resolve().parent / "peer_scripts"
-PARTS = ("topics", "stance", "joint")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Peer:
 
 
 PEERS = (
-    Peer("snorkel_trainer", "Snorkel + stock Trainer", "snorkel", 2.0),
+    Peer("snorkel_trainer", "Snorkel + stock Trainer", "snorkel", 3.0),
     Peer("setfit_clean", "SetFit on clean labels", "setfit", 3.0),
     Peer("zero_shot", "zero-shot likeness", ""),
     Peer("tfidf_svm", "TF-IDF + SVM, clean labels", ""),
@@ -84,7 +84,7 @@ def score(taxonomy: Taxonomy, gold: Sequence[GoldRecord], present: Any, stance: 
     metrics = evaluate_labels(
         taxonomy, gold=gold_matrix(list(gold), taxonomy), present=np.asarray(present, dtype=bool), stance=stance
     )
-    return {part: float(metrics[part]["macro_f1"]) for part in PARTS}
+    return macro_scores(metrics)
 
 
 def run_peer(peer: Peer, python: str, job: Job, golds: dict[str, list[GoldRecord]], taxonomy: Taxonomy) -> Any:

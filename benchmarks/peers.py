@@ -27,9 +27,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import give, in_a_line, machine  # noqa: E402
-from benchmarks.peer_runs import PARTS, PEERS, figures, has_package, read_records, run_peer, save_encoder  # noqa: E402
+from benchmarks.peer_runs import PEERS, figures, has_package, read_records, run_peer, save_encoder  # noqa: E402
 from benchmarks.peer_scripts.exchange import Job  # noqa: E402
 from benchmarks.processes import run  # noqa: E402
+from benchmarks.quality import PARTS, macro_scores  # noqa: E402
 from inference.evaluate import score_predictions  # noqa: E402
 from inference.gold import GoldRecord, read_gold  # noqa: E402
 from inference.predictor import Predictor  # noqa: E402
@@ -65,7 +66,7 @@ def run_rasd(models: Path | None, golds: dict[str, list[GoldRecord]], work: Path
             metrics = score_predictions(
                 predictor.predict([r.text for r in records]), records, predictor.manifest.taxonomy
             )
-            quality[name] = {part: float(metrics[part]["macro_f1"]) for part in PARTS}
+            quality[name] = macro_scores(metrics)
         # One command trains all three, so its time and memory stand for each of them.
         rows[f"Rasd, {kind}"] = {"lines": 1, **taken, "quality": quality}
     return rows

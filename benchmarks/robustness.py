@@ -21,18 +21,18 @@ import numpy as np  # noqa: E402
 
 from benchmarks.machine import give, in_a_line, machine  # noqa: E402
 from benchmarks.perturbations import PERTURBATIONS, perturb  # noqa: E402
+from benchmarks.quality import PARTS, macro_scores  # noqa: E402
 from inference.evaluate import score_predictions  # noqa: E402
 from inference.gold import GoldRecord, read_gold  # noqa: E402
 from inference.predictor import Predictor  # noqa: E402
 
-PARTS = ("topics", "stance", "joint")
 LARGEST_FALL = 0.02
 
 
 def score(predictor: Predictor, texts: Sequence[str], gold: list[GoldRecord]) -> dict[str, float]:
     """Give the three macro-F1 of a model on texts, against the records that they were made of."""
     metrics = score_predictions(predictor.predict(list(texts)), gold, predictor.manifest.taxonomy)
-    return {part: float(metrics[part]["macro_f1"]) for part in PARTS}
+    return macro_scores(metrics)
 
 
 def mean_scores(drawn: Sequence[dict[str, float]]) -> dict[str, float]:
