@@ -78,9 +78,7 @@ def make_task(config: Config, *, rows: int, gold: str | None) -> Task:
     order = np.random.default_rng(config.seed).permutation(len(corpus.data))[: rows or None]
     parts = dict(zip(("train", "validation"), hold_out(order, config.training.validation), strict=True))
     texts = {k: list(corpus.data.select(p)["text"]) for k, p in parts.items()}
-    return Task(
-        config, watch_list, texts, {k: WeakLabels(weak.topics[p], weak.stance[p]) for k, p in parts.items()}, gold
-    )
+    return Task(config, watch_list, texts, {k: weak.of(p) for k, p in parts.items()}, gold)
 
 
 class StockTrainer(Trainer):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from inference import Predictor
+from inference.calibration import Calibration
 from inference.cli import main
 from inference.errors import ConfigError
 from inference.folder import MANIFEST, sha256_file
@@ -20,6 +25,9 @@ from tests import tiny
 from training.config import Config, OutputConfig
 from training.distill import distill, shorten
 from training.encoders import load_encoder
+from training.expert import LARGEST_ODDS, Expert
+from training.teacher import Consulted, consulted, own_reading
+from training.weak import WeakLabels
 
 OPTIONS = ["--config", "tiny.yaml", "--set", "distill.layers=1", "--set", "distill.epochs=2"]
 
@@ -129,3 +137,29 @@ def test_the_embeddings_stay_as_they_were_pretrained(tmp_path: Path) -> None:
     assert learning
     assert not any(n.startswith("embeddings.") for n in learning)
     assert encoder.model.config.num_hidden_layers == 1
+
+
+def test_it_consults_the_expert_that_its_teacher_consults(here: Path) -> None:
+    teacher, student = (consulted(here / "models" / name) for name in ("encoder", "fast"))
+    assert teacher.share == student.share == 1.0
+    assert np.any(teacher.expert.weights)
+    assert np.array_equal(teacher.expert.weights, student.expert.weights)
+    assert np.array_equal(teacher.expert.bias, student.expert.bias)
+
+
+@given(
+    own=arrays(np.float64, (4, 2), elements=st.floats(-8, 8)),
+    share=st.floats(0, 2),
+    seed=st.integers(0, 2**16),
+)
+def test_what_is_taught_is_the_teachers_own_reading(own: np.ndarray, share: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    expert = Expert(weights=rng.normal(0, 2, (2, 3)), bias=rng.normal(0, 2, 2))
+    votes = rng.integers(0, 2, (4, 3)).astype(np.uint8)
+    odds = np.clip(votes @ expert.weights.T + expert.bias, -LARGEST_ODDS, LARGEST_ODDS)
+    calibration = replace(Calibration.identity(2), topic_scale=np.array([0.8, 1.1]), topic_shift=np.array([0.2, -0.1]))
+    said = calibration.topic_probabilities((own + share * odds) / (1 + share))
+    answers = WeakLabels(said, np.full((4, 2, 3), 1 / 3))
+    found = own_reading(answers, votes, calibration=calibration, consulted=Consulted(expert, share))
+    assert found.topics == pytest.approx(1 / (1 + np.exp(-own)), abs=1e-3)
+    assert found.stance is answers.stance

@@ -19,15 +19,13 @@ import mlflow
 import numpy as np
 from rich.console import Console
 from torch import nn
-from tqdm.auto import tqdm
 
 from inference.encoder import FUNCTIONS_FILE
 from inference.errors import ConfigError
 from inference.folder import MANIFEST, Manifest, sha256_file
 from inference.gold import GoldRecord, read_gold
-from inference.lexicon import LexicalFunction, Matcher
+from inference.lexicon import ABSTAIN, LexicalFunction, Matcher
 from inference.predictor import Predictor, resolve_model
-from inference.taxonomy import STANCES
 from training import export, runs, tracking
 from training.batches import build_dataset, predict_logits
 from training.calibrate import calibrate
@@ -40,12 +38,11 @@ from training.quantise import GoldCheck
 from training.sampling import hold_out
 from training.store import models_lock
 from training.table import print_table
-from training.weak import WeakLabels
+from training.teacher import answers_of, consulted, own_reading
 from training.weak_stage import log_summary
 
 NAME = "fast"
 MOST_LOSS = 1.5
-_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -173,16 +170,6 @@ def _paragraphs(config: Config, sources: Sequence[str], gold: Sequence[GoldRecor
     return texts
 
 
-def _answers(predictor: Predictor, texts: Sequence[str]) -> WeakLabels:
-    topics, stance = [], []
-    for start in tqdm(range(0, len(texts), _BATCH), desc="The teacher reads"):
-        for prediction in predictor.predict(texts[start : start + _BATCH]):
-            found = list(prediction.topics.values())
-            topics.append([t.probability for t in found])
-            stance.append([[t.stance.probabilities[s] for s in STANCES] for t in found])
-    return WeakLabels(np.array(topics), np.array(stance))
-
-
 def _teach(
     config: Config,
     predictor: Predictor,
@@ -196,26 +183,30 @@ def _teach(
     data = json.loads((predictor.folder / FUNCTIONS_FILE).read_text("utf-8"))
     functions = [LexicalFunction.from_json(f) for f in data["functions"]]
     matcher, window = Matcher(functions), int(manifest.engine["max_tokens"])
-    labels = _answers(predictor, texts)
+    answers, expert = answers_of(predictor, texts), consulted(predictor.folder)
+    fires = (matcher.votes(texts) != ABSTAIN).astype(np.uint8)
+    labels = own_reading(answers, fires, calibration=manifest.calibration, consulted=expert)
     order = np.random.default_rng(config.seed).permutation(len(texts))
     parts = hold_out(order, config.training.validation)
-    own = [WeakLabels(labels.topics[p], labels.stance[p]) for p in parts]
     train_set, validation = (
-        build_dataset(encoder, [texts[i] for i in part], matcher, weak=weak, max_tokens=window)
-        for part, weak in zip(parts, own, strict=True)
+        build_dataset(encoder, [texts[i] for i in part], matcher, weak=labels.of(part), max_tokens=window)
+        for part in parts
     )
     d = config.distill
     learning = {"epochs": d.epochs, "learning_rate": d.learning_rate, "freeze_layers": 0}
     student = config.model_copy(update={"training": config.training.model_copy(update=learning)})
     work = models / ".distilling"
     shutil.rmtree(work, ignore_errors=True)
-    model = finetune(encoder, train_set, validation, labels=own[0], config=student, work=work).model.cpu()
+    model = finetune(encoder, train_set, validation, labels=labels.of(parts[0]), config=student, work=work).model.cpu()
     shutil.rmtree(work, ignore_errors=True)
+    model.consult(expert.expert, share=expert.share)
     topics, stance = predict_logits(model, validation, pad_id=encoder.pad_id)
     # The student gives the teacher's probabilities, so the teacher's decisions are made where the teacher makes them.
     taught = manifest.calibration
     calibration = replace(
-        calibrate(topics, stance, own[1]), thresholds=taught.thresholds, abstain_margin=taught.abstain_margin
+        calibrate(topics, stance, answers.of(parts[1])),
+        thresholds=taught.thresholds,
+        abstain_margin=taught.abstain_margin,
     )
     return export.export_encoder(
         models / NAME,

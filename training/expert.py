@@ -16,6 +16,8 @@ from training.weak import WeakModel
 
 FloatArray = npt.NDArray[np.float64]
 _SMALLEST = 1e-15
+# The log-odds of one in ten thousand: what the expert says at most.
+LARGEST_ODDS = 9.21
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from training.expert import Expert
+from training.expert import LARGEST_ODDS, Expert
 from training.halves import Halves, cut
 
 STANCE_COUNT = 3
 _NEGATIVE = -1e4
-# The log-odds of one in ten thousand.
-_LARGEST_ODDS = 9.21
 # What BERT-like models call the list of their layers.
 _STACKS = ("layer", "layers")
 
@@ -170,7 +168,7 @@ class JointModel(nn.Module):
         if not self.training:
             # While it trains the model must find its own reading, not what is left over of the expert's.
             odds = torch.einsum("bf,tf->bt", votes, self.expert_weights) + self.expert_bias
-            odds = odds.clamp(-_LARGEST_ODDS, _LARGEST_ODDS)
+            odds = odds.clamp(-LARGEST_ODDS, LARGEST_ODDS)
             topics = (topics + self.expert_share * odds) / (1.0 + self.expert_share)
         parts = torch.einsum("bld,tkd->btkl", hidden, self.topic_weight)
         return JointOutput(topics, stance, (parts * weights).sum(2))

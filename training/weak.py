@@ -36,6 +36,10 @@ class WeakLabels:
     topics: FloatArray
     stance: FloatArray
 
+    def of(self, rows: npt.NDArray[np.int64]) -> WeakLabels:
+        """Give those of some rows, in their order."""
+        return WeakLabels(self.topics[rows], self.stance[rows])
+
 
 @dataclass(frozen=True)
 class Columns:

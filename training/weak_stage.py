@@ -53,7 +53,7 @@ class Labelled:
 
     def labels(self, part: np.ndarray) -> WeakLabels:
         """Give the weak labels of a part."""
-        return WeakLabels(self.weak.topics[part], self.weak.stance[part])
+        return self.weak.of(part)
 
 
 def label_stage(
