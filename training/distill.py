@@ -7,7 +7,6 @@ lowest layers of the pretrained encoder, which keep most of what a shortened one
 
 from __future__ import annotations
 
-import json
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -20,11 +19,9 @@ import numpy as np
 from rich.console import Console
 from torch import nn
 
-from inference.encoder import FUNCTIONS_FILE
 from inference.errors import ConfigError
-from inference.folder import MANIFEST, Manifest, sha256_file
 from inference.gold import GoldRecord, read_gold
-from inference.lexicon import ABSTAIN, LexicalFunction, Matcher
+from inference.lexicon import Matcher
 from inference.predictor import Predictor, resolve_model
 from training import export, runs, tracking
 from training.batches import build_dataset, predict_logits
@@ -38,7 +35,7 @@ from training.quantise import GoldCheck
 from training.sampling import hold_out
 from training.store import models_lock
 from training.table import print_table
-from training.teacher import answers_of, consulted, own_reading
+from training.teacher import Teacher
 from training.weak_stage import log_summary
 
 NAME = "fast"
@@ -83,7 +80,7 @@ def distill(
 def _distill(config: Config, models: Path, *, teacher: str, sources: Sequence[str], console: Console) -> Distilled:
     # A name means the model of the folder that is written to, which `--set output.models` may have moved.
     predictor = Predictor(resolve_model(teacher, models=models))
-    _check_teacher(predictor, teacher)
+    guide = _teacher(predictor, teacher)
     encoder = load_encoder(str(predictor.manifest.engine["asked_for"]))
     layers = shorten(encoder.model, config.distill.layers)
     gold = read_gold(config.corpus.gold, predictor.manifest.taxonomy)
@@ -95,11 +92,11 @@ def _distill(config: Config, models: Path, *, teacher: str, sources: Sequence[st
         facts = {
             "run_id": run.info.run_id,
             "seed": config.seed,
-            "distilled_from": _describe(predictor),
+            "distilled_from": guide.describe(),
             **tracking.environment(),
         }
         base = f"{encoder.base}; the lowest {config.distill.layers} of {layers} layers, distilled"
-        folder = _teach(config, predictor, replace(encoder, base=base), texts, gold, models, facts)
+        folder = _teach(config, guide, replace(encoder, base=base), texts, gold, models, facts)
         pair = [_score(name, Predictor(path), gold, config.seed) for name, path in _pair(predictor, folder)]
         log_summary(pair)
         loss = 100 * (pair[0].metrics["topics"]["macro_f1"] - pair[1].metrics["topics"]["macro_f1"])
@@ -138,22 +135,13 @@ def shorten(model: Any, layers: int) -> int:
     return before
 
 
-def _check_teacher(predictor: Predictor, asked: str) -> None:
+def _teacher(predictor: Predictor, asked: str) -> Teacher:
     manifest = predictor.manifest
     if manifest.kind != "encoder":
         raise ConfigError(f"{asked} is of kind {manifest.kind}, which is fast already; distil an encoder")
     if "distilled_from" in manifest.training:
         raise ConfigError(f"{asked} is distilled itself; distil its teacher, with fewer layers")
-
-
-def _describe(predictor: Predictor) -> dict[str, Any]:
-    manifest = predictor.manifest
-    return {
-        "base": manifest.base,
-        "run_id": manifest.training.get("run_id", ""),
-        "data_sha256": manifest.data_sha256,
-        "manifest_sha256": sha256_file(predictor.folder / MANIFEST),
-    }
+    return Teacher.of(predictor, asked=asked)
 
 
 def _paragraphs(config: Config, sources: Sequence[str], gold: Sequence[GoldRecord]) -> list[str]:
@@ -172,20 +160,17 @@ def _paragraphs(config: Config, sources: Sequence[str], gold: Sequence[GoldRecor
 
 def _teach(
     config: Config,
-    predictor: Predictor,
+    teacher: Teacher,
     encoder: Encoder,
     texts: list[str],
     gold: Sequence[GoldRecord],
     models: Path,
     facts: dict[str, Any],
 ) -> Path:
-    manifest: Manifest = predictor.manifest
-    data = json.loads((predictor.folder / FUNCTIONS_FILE).read_text("utf-8"))
-    functions = [LexicalFunction.from_json(f) for f in data["functions"]]
-    matcher, window = Matcher(functions), int(manifest.engine["max_tokens"])
-    answers, expert = answers_of(predictor, texts), consulted(predictor.folder)
-    fires = (matcher.votes(texts) != ABSTAIN).astype(np.uint8)
-    labels = own_reading(answers, fires, calibration=manifest.calibration, consulted=expert)
+    manifest = teacher.predictor.manifest
+    matcher, window = Matcher(teacher.functions), int(manifest.engine["max_tokens"])
+    answers = teacher.answers(texts)
+    labels = teacher.reading(texts, answers)
     order = np.random.default_rng(config.seed).permutation(len(texts))
     parts = hold_out(order, config.training.validation)
     train_set, validation = (
@@ -199,7 +184,7 @@ def _teach(
     shutil.rmtree(work, ignore_errors=True)
     model = finetune(encoder, train_set, validation, labels=labels.of(parts[0]), config=student, work=work).model.cpu()
     shutil.rmtree(work, ignore_errors=True)
-    model.consult(expert.expert, share=expert.share)
+    model.consult(teacher.expert, share=teacher.share)
     topics, stance = predict_logits(model, validation, pad_id=encoder.pad_id)
     # The student gives the teacher's probabilities, so the teacher's decisions are made where the teacher makes them.
     taught = manifest.calibration
@@ -213,7 +198,7 @@ def _teach(
         model,
         encoder,
         name="Rasd fast encoder",
-        functions=functions,
+        functions=teacher.functions,
         taxonomy=manifest.taxonomy,
         calibration=calibration,
         max_tokens=window,

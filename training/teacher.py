@@ -1,15 +1,17 @@
-"""What a served encoder teaches: its answers, apart from the label model's part in them, which the student gets whole.
+"""What a served model teaches: its answers, apart from the label model's part in them, which the student gets whole.
 
-The teacher's topic logits are its own reading averaged with the label model's log-odds (:mod:`training.expert`). The
+An encoder's topic logits are its own reading averaged with the label model's log-odds (:mod:`training.expert`). The
 votes are there for the student as well, so it need not learn the second part from examples: it is taught the first
 alone and consults the same expert, with which half of every logit is the teacher's to the last.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,10 @@ from onnx import numpy_helper
 from tqdm.auto import tqdm
 
 from inference.calibration import Calibration
+from inference.encoder import FUNCTIONS_FILE
+from inference.errors import ConfigError
+from inference.folder import MANIFEST, sha256_file
+from inference.lexicon import ABSTAIN, LexicalFunction, Matcher
 from inference.predictor import Predictor
 from inference.taxonomy import STANCES
 from training.expert import LARGEST_ODDS, Expert
@@ -29,64 +35,97 @@ _SMALLEST = 1e-12
 
 
 @dataclass(frozen=True)
-class Consulted:
-    """The expert that a model folder's encoder consults.
+class Teacher:
+    """A served encoder as a teacher.
 
     Args:
-        expert: its log-odds as a function of the votes.
+        predictor: the encoder.
+        functions: the lexical labelling functions that it reads beside the tokens.
+        expert: the label model's log-odds that it consults, as a function of the votes.
         share: weight of them beside the encoder's own, which count 1; 0 where it consults none.
     """
 
+    predictor: Predictor
+    functions: tuple[LexicalFunction, ...]
     expert: Expert
     share: float
 
+    @classmethod
+    def of(cls, predictor: Predictor, *, asked: str) -> Teacher:
+        """Read what a teacher is off its model folder.
 
-def consulted(folder: Path) -> Consulted:
-    """Read the expert off a checked model folder's graph.
+        Args:
+            predictor: the model.
+            asked: what the user called it.
+
+        Raises:
+            ConfigError: where it is no encoder.
+        """
+        if (kind := predictor.manifest.kind) != "encoder":
+            raise ConfigError(f"{asked} is of kind {kind}; only an encoder can teach")
+        rows = json.loads((predictor.folder / FUNCTIONS_FILE).read_text("utf-8"))["functions"]
+        expert, share = consulted(predictor.folder)
+        return cls(predictor, tuple(LexicalFunction.from_json(f) for f in rows), expert, share)
+
+    def describe(self) -> dict[str, Any]:
+        """Give what a student's manifest says of its teacher."""
+        manifest = self.predictor.manifest
+        return {
+            "base": manifest.base,
+            "run_id": manifest.training.get("run_id", ""),
+            "data_sha256": manifest.data_sha256,
+            "manifest_sha256": sha256_file(self.predictor.folder / MANIFEST),
+        }
+
+    def answers(self, texts: Sequence[str]) -> WeakLabels:
+        """Give its probabilities, calibrated as it serves them."""
+        topics, stance = [], []
+        for start in tqdm(range(0, len(texts), _BATCH), desc="The teacher reads"):
+            for prediction in self.predictor.predict(texts[start : start + _BATCH]):
+                found = list(prediction.topics.values())
+                topics.append([t.probability for t in found])
+                stance.append([[t.stance.probabilities[s] for s in STANCES] for t in found])
+        return WeakLabels(np.array(topics), np.array(stance))
+
+    def reading(self, texts: Sequence[str], answers: WeakLabels) -> WeakLabels:
+        """Give what its own topic logits stand for, without the expert and uncalibrated; the stances as they are.
+
+        Args:
+            texts: what it read.
+            answers: what it said of them.
+        """
+        fires = Matcher(self.functions).votes(texts) != ABSTAIN
+        odds = fires @ self.expert.weights.T + self.expert.bias
+        own = own_logits(answers.topics, odds, share=self.share, calibration=self.predictor.manifest.calibration)
+        return WeakLabels(1 / (1 + np.exp(-own)), answers.stance)
+
+
+def consulted(folder: Path) -> tuple[Expert, float]:
+    """Read the expert that an encoder consults, and its share, off a checked model folder's graph.
 
     Args:
         folder: of kind ``encoder``.
     """
     graph = onnx.load(folder / MODEL_FILE).graph
-    found = {i.name.removeprefix("model."): i for i in graph.initializer if i.name.startswith("model.expert_")}
-    weights, bias, share = (
-        numpy_helper.to_array(found[f"expert_{name}"]).astype(np.float64) for name in ("weights", "bias", "share")
-    )
-    return Consulted(Expert(weights=weights, bias=bias), float(share))
+    found = {i.name: numpy_helper.to_array(i) for i in graph.initializer if i.name.startswith("model.expert_")}
+    weights, bias, share = (found[f"model.expert_{name}"].astype(np.float64) for name in ("weights", "bias", "share"))
+    return Expert(weights=weights, bias=bias), float(share)
 
 
-def answers_of(teacher: Predictor, texts: Sequence[str]) -> WeakLabels:
-    """Give a model's probabilities as labels.
-
-    Args:
-        teacher: the model.
-        texts: what it reads.
-    """
-    topics, stance = [], []
-    for start in tqdm(range(0, len(texts), _BATCH), desc="The teacher reads"):
-        for prediction in teacher.predict(texts[start : start + _BATCH]):
-            found = list(prediction.topics.values())
-            topics.append([t.probability for t in found])
-            stance.append([[t.stance.probabilities[s] for s in STANCES] for t in found])
-    return WeakLabels(np.array(topics), np.array(stance))
-
-
-def own_reading(
-    answers: WeakLabels, votes: npt.NDArray[np.uint8], *, calibration: Calibration, consulted: Consulted
-) -> WeakLabels:
-    """Take the expert's part out of a teacher's answers.
+def own_logits(
+    said: npt.NDArray[np.float64], odds: npt.NDArray[np.float64], *, share: float, calibration: Calibration
+) -> npt.NDArray[np.float64]:
+    """Take the expert's part out of what a consulting encoder says.
 
     Args:
-        answers: from :func:`answers_of`.
-        votes: shape ``(rows, functions)``; 1 where a lexical function fires.
-        calibration: the teacher's.
-        consulted: its expert.
+        said: shape ``(rows, topics)``; calibrated probabilities.
+        odds: shape ``(rows, topics)``; the expert's log-odds, unclamped.
+        share: the expert's weight.
+        calibration: the encoder's.
 
     Returns:
-        the probabilities that the teacher's own topic logits stand for, uncalibrated; the stances as they were.
+        shape ``(rows, topics)``; the logits before expert and calibration.
     """
-    sure = np.clip(answers.topics, _SMALLEST, 1 - _SMALLEST)
+    sure = np.clip(said, _SMALLEST, 1 - _SMALLEST)
     logits = (np.log(sure) - np.log1p(-sure) - calibration.topic_shift) / calibration.topic_scale
-    odds = votes @ consulted.expert.weights.T + consulted.expert.bias
-    own = (1 + consulted.share) * logits - consulted.share * np.clip(odds, -LARGEST_ODDS, LARGEST_ODDS)
-    return WeakLabels(1 / (1 + np.exp(-own)), answers.stance)
+    return np.asarray((1 + share) * logits - share * np.clip(odds, -LARGEST_ODDS, LARGEST_ODDS))
