@@ -67,6 +67,15 @@ def _by_people(manifest: Manifest) -> str:
     )
 
 
+def _taught(manifest: Manifest) -> str:
+    if not (teacher := manifest.training.get("taught_by")):
+        return ""
+    return (
+        f"\nParagraphs of which only words and phrases spoke were labelled by a model before it ({teacher['base']},\n"
+        f"manifest sha256 `{teacher['manifest_sha256']}`)."
+    )
+
+
 def _licence(manifest: Manifest) -> str:
     if manifest.kind != "encoder":
         return "MIT"
@@ -82,7 +91,7 @@ def _data(manifest: Manifest) -> str:
         )
     return (
         "Weak labels: labelling functions (words and phrases of the watch list) vote, a label model weighs the votes,\n"
-        f"and the probabilities that it gives are learned from. {_by_people(manifest)}"
+        f"and the probabilities that it gives are learned from. {_by_people(manifest)}{_taught(manifest)}"
     )
 
 

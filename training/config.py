@@ -41,6 +41,7 @@ class LabelsConfig(Section):
     document: bool = False
     label_model: Literal["dawid_skene", "majority"] = "dawid_skene"
     skip_broken: bool = False
+    teacher: str = ""
 
 
 class FeedConfig(Section):

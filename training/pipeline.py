@@ -23,6 +23,7 @@ from training.encoders import Encoder, load_encoder
 from training.evaluation import Scored, gold_digest, score_model
 from training.finetune import follow
 from training.gallery import Findings, describe, log_findings
+from training.self_training import keep_teacher
 from training.stages import Fitted, encoder_stage, tfidf_stage
 from training.store import models_lock
 from training.table import print_table
@@ -97,14 +98,17 @@ def _train(config: Config, models: Path, *, resume: bool, console: Console) -> R
     space = open_workspace(models, facts, resume=resume)
     if resume and not space.resumed:
         console.print("No interrupted training is here: this one starts from the beginning")
+    teacher = keep_teacher(config.labels.teacher, models, space, watch_list.taxonomy)
     champion.keep(models)
     name = f"train {config.encoder.name}"
     with runs.training_run(config, name=name, token=space.token) as run:
         mlflow.set_tags({"encoder.asked_for": encoder.name, "encoder.used": encoder.base})
         console.print(f"Encoder: {encoder.base}")
-        labelled, scored = label_stage(config, watch_list, gold, models, console, keep_out=clean)
+        labelled, scored = label_stage(config, watch_list, gold, models, console, keep_out=clean, teacher=teacher)
         tracking.log_dataset("gold", sha256=digest, rows=len(gold), context="evaluation")
         made = {"run_id": run.info.run_id, "seed": config.seed, "clean": len(clean), **environment}
+        if teacher is not None:
+            made["taught_by"] = teacher.describe()
         versions, calibrations, fitted = {}, {}, Fitted(np.empty(0, dtype=np.int64), [])
         for kind, name in (("tfidf", TFIDF), ("encoder", f"encoder ({encoder.label})")):
             with runs.stage(name):

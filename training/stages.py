@@ -115,14 +115,14 @@ def encoder_stage(
     window = config.encoder.max_tokens
     matcher = Matcher(watch_list.functions)
     train_set, held_out = (
-        build_dataset(encoder, data.texts(part), matcher, weak=data.labels(part), max_tokens=window)
+        build_dataset(encoder, data.texts(part), matcher, weak=data.readings(part), max_tokens=window)
         for part in (data.train, data.validation)
     )
     tuned = finetune(
         encoder,
         train_set,
         held_out,
-        labels=data.labels(data.train),
+        labels=data.readings(data.train),
         config=config,
         work=space.folder,
         callbacks=[MetricsCallback()],

@@ -129,3 +129,15 @@ def own_logits(
     sure = np.clip(said, _SMALLEST, 1 - _SMALLEST)
     logits = (np.log(sure) - np.log1p(-sure) - calibration.topic_shift) / calibration.topic_scale
     return np.asarray((1 + share) * logits - share * np.clip(odds, -LARGEST_ODDS, LARGEST_ODDS))
+
+
+def unshifted_stance(stance: npt.NDArray[np.float64], calibration: Calibration) -> npt.NDArray[np.float64]:
+    """Take out of calibrated stances what the feed's shares put in.
+
+    Args:
+        stance: shape ``(rows, topics, 3)``; probabilities.
+        calibration: the model's that gave them.
+    """
+    logits = np.log(np.clip(stance, _SMALLEST, 1)) - calibration.stance_shift
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(weights / weights.sum(-1, keepdims=True))

@@ -24,7 +24,9 @@ from training.corpus import Corpus, fields_of, load_corpus
 from training.evaluation import Scored, score_weak
 from training.labeling import Applier, LabelingFunction, Votes
 from training.sampling import hold_out
+from training.self_training import Taught, teach, words_alone
 from training.tallies import Counts, Disagreements, Uncovered
+from training.teacher import Teacher
 from training.topics import WatchList
 from training.voting import make_applier
 from training.weak import WeakLabels, WeakModel, fit_weak_model, majority_labels
@@ -36,11 +38,24 @@ MAJORITY, LABEL_MODEL = "majority vote", "label model"
 
 @dataclass(frozen=True)
 class Labelled:
-    """The corpus with its weak labels, split for training and validation."""
+    """The corpus with its weak labels, split for training and validation.
+
+    Args:
+        corpus: the paragraphs.
+        weak_model: the label model.
+        weak: its labels, the teacher's in their place where there is one.
+        reading: what an encoder that consults the label model learns: the same, but for a teacher's own reading.
+        train: rows to train on.
+        validation: rows held out.
+        functions: the labelling functions.
+        votes: theirs.
+        analysis: of them.
+    """
 
     corpus: Corpus
     weak_model: WeakModel
     weak: WeakLabels
+    reading: WeakLabels
     train: np.ndarray
     validation: np.ndarray
     functions: tuple[LabelingFunction, ...]
@@ -55,6 +70,10 @@ class Labelled:
         """Give the weak labels of a part."""
         return self.weak.of(part)
 
+    def readings(self, part: np.ndarray) -> WeakLabels:
+        """Give what an encoder learns of a part."""
+        return self.reading.of(part)
+
 
 def label_stage(
     config: Config,
@@ -64,6 +83,7 @@ def label_stage(
     console: Console,
     *,
     keep_out: Sequence[GoldRecord] = (),
+    teacher: Teacher | None = None,
 ) -> tuple[Labelled, dict[str, Scored]]:
     """Load the corpus, label it weakly, and score majority vote and label model on gold.
 
@@ -74,6 +94,7 @@ def label_stage(
         models: the models folder; ``weak`` is written into it.
         console: where the corpus' counts go.
         keep_out: more paragraphs labelled by reading that must not come in as weakly labelled ones.
+        teacher: labels the paragraphs of which only word rules speak.
 
     Raises:
         CorpusError: where no function says yes to any paragraph.
@@ -109,9 +130,36 @@ def label_stage(
         log_summary(list(scored.values()))
         analysis = _analyse(applier, votes, model, weak, corpus, gold_votes, gold_matrix(gold, watch_list.taxonomy))
         tracking.log_files({"labelling_functions.json": json.dumps(analysis.to_json(), ensure_ascii=True, indent=1)})
+        taught = _teach(weak, votes.matrix, applier.functions, list(corpus.data["text"]), teacher, console)
     order = np.random.default_rng(config.seed).permutation(len(corpus.data))
     train, validation = hold_out(order, config.training.validation)
-    return Labelled(corpus, model, weak, train, validation, applier.functions, votes.matrix, analysis), scored
+    labelled = Labelled(
+        corpus, model, taught.labels, taught.reading, train, validation, applier.functions, votes.matrix, analysis
+    )
+    return labelled, scored
+
+
+def _teach(
+    weak: WeakLabels,
+    votes: np.ndarray,
+    functions: Sequence[LabelingFunction],
+    texts: list[str],
+    teacher: Teacher | None,
+    console: Console,
+) -> Taught:
+    alone = words_alone(votes, functions)
+    if teacher is not None:
+        taught = teach(weak, texts, alone, teacher)
+        console.print(f"{taught.rows} paragraphs labelled by {teacher.predictor.description}", markup=False)
+        tracking.log_facts({"rows_taught": taught.rows})
+        return taught
+    if alone.any() and not alone.all():
+        console.print(
+            f"Of {alone.sum()} paragraphs only word rules speak: a model that stands can label them better "
+            "(--set labels.teacher=encoder)",
+            markup=False,
+        )
+    return Taught(weak, weak, 0)
 
 
 def _check_votes(votes: Votes, applier: Applier) -> None:
