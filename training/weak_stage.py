@@ -34,6 +34,8 @@ from training.weak import WeakLabels, WeakModel, fit_weak_model, majority_labels
 log = logging.getLogger(__name__)
 
 MAJORITY, LABEL_MODEL = "majority vote", "label model"
+# The share of paragraphs of which only word rules speak from which a teacher is proposed.
+_MANY = 0.1
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def _teach(
         console.print(f"{taught.rows} paragraphs labelled by {teacher.predictor.description}", markup=False)
         tracking.log_facts({"rows_taught": taught.rows})
         return taught
-    if alone.any() and not alone.all():
+    if _MANY <= alone.mean() < 1:
         console.print(
             f"Of {alone.sum()} paragraphs only word rules speak: a model that stands can label them better "
             "(--set labels.teacher=encoder)",
