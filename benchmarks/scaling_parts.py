@@ -106,6 +106,8 @@ def train_encoder(rows: list[dict[str, Any]], steps: int) -> tuple[float, Any]:
             taken.append(
                 timed(lambda: finetune(encoder, data, held_out, labels=weak, config=own, work=Path(work)))[0]  # noqa: B023
             )
+    if taken[1] <= taken[0]:
+        raise RuntimeError("two epochs took no longer than one: something else ran; measure on a quiet machine")
     return (taken[1] - taken[0]) / len(part) * len(rows) * config.training.epochs, None
 
 
