@@ -21,7 +21,6 @@ from torch import nn
 
 from inference.errors import ConfigError
 from inference.gold import GoldRecord, read_gold
-from inference.lexicon import Matcher
 from inference.predictor import Predictor, resolve_model
 from training import export, runs, tracking
 from training.batches import build_dataset, predict_logits
@@ -168,13 +167,13 @@ def _teach(
     facts: dict[str, Any],
 ) -> Path:
     manifest = teacher.predictor.manifest
-    matcher, window = Matcher(teacher.functions), int(manifest.engine["max_tokens"])
+    window = int(manifest.engine["max_tokens"])
     answers = teacher.answers(texts)
     labels = teacher.reading(texts, answers)
     order = np.random.default_rng(config.seed).permutation(len(texts))
     parts = hold_out(order, config.training.validation)
     train_set, validation = (
-        build_dataset(encoder, [texts[i] for i in part], matcher, weak=labels.of(part), max_tokens=window)
+        build_dataset(encoder, [texts[i] for i in part], teacher.matcher, weak=labels.of(part), max_tokens=window)
         for part in parts
     )
     d = config.distill
@@ -198,7 +197,7 @@ def _teach(
         model,
         encoder,
         name="Rasd fast encoder",
-        functions=teacher.functions,
+        functions=teacher.matcher.functions,
         taxonomy=manifest.taxonomy,
         calibration=calibration,
         max_tokens=window,

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.errors import ConfigError
-from inference.folder import MANIFEST
+from inference.folder import MANIFEST, link_or_copy, read_manifest
 from inference.predictor import Predictor, resolve_model
 from inference.taxonomy import Taxonomy
 from training.labeling import LabelingFunction
@@ -73,11 +73,12 @@ def keep_teacher(asked: str, models: Path, space: Workspace, taxonomy: Taxonomy)
         return None
     kept = space.folder / FOLDER
     if not (space.resumed and (kept / MANIFEST).exists()):
-        source = Predictor(resolve_model(asked, models=models))
+        source = resolve_model(asked, models=models)
+        read_manifest(source)
         half_made = space.folder / f".{FOLDER}"
         for folder in (kept, half_made):
             shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(source.folder, half_made)
+        shutil.copytree(source, half_made, copy_function=link_or_copy)
         half_made.rename(kept)
     teacher = Teacher.of(Predictor(kept), asked=f"labels.teacher: {asked}")
     known = teacher.predictor.manifest.taxonomy.ids

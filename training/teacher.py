@@ -40,13 +40,13 @@ class Teacher:
 
     Args:
         predictor: the encoder.
-        functions: the lexical labelling functions that it reads beside the tokens.
+        matcher: the lexical labelling functions that it reads beside the tokens.
         expert: the label model's log-odds that it consults, as a function of the votes.
         share: weight of them beside the encoder's own, which count 1; 0 where it consults none.
     """
 
     predictor: Predictor
-    functions: tuple[LexicalFunction, ...]
+    matcher: Matcher
     expert: Expert
     share: float
 
@@ -65,7 +65,7 @@ class Teacher:
             raise ConfigError(f"{asked} is of kind {kind}; only an encoder can teach")
         rows = json.loads((predictor.folder / FUNCTIONS_FILE).read_text("utf-8"))["functions"]
         expert, share = consulted(predictor.folder)
-        return cls(predictor, tuple(LexicalFunction.from_json(f) for f in rows), expert, share)
+        return cls(predictor, Matcher(LexicalFunction.from_json(f) for f in rows), expert, share)
 
     def describe(self) -> dict[str, Any]:
         """Give what a student's manifest says of its teacher."""
@@ -94,7 +94,7 @@ class Teacher:
             texts: what it read.
             answers: what it said of them.
         """
-        fires = Matcher(self.functions).votes(texts) != ABSTAIN
+        fires = self.matcher.votes(texts) != ABSTAIN
         odds = fires @ self.expert.weights.T + self.expert.bias
         own = own_logits(answers.topics, odds, share=self.share, calibration=self.predictor.manifest.calibration)
         return WeakLabels(1 / (1 + np.exp(-own)), answers.stance)
