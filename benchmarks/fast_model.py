@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import give, machine  # noqa: E402
-from benchmarks.quality import macro_scores  # noqa: E402
 from inference.evaluate import score_predictions  # noqa: E402
 from inference.gold import gold_matrix, read_gold  # noqa: E402
+from inference.metrics import macro_scores  # noqa: E402
 from inference.predictor import Predictor  # noqa: E402
 from inference.reading import Row, read_rows  # noqa: E402
 from inference.results import Prediction  # noqa: E402

@@ -3,9 +3,10 @@
 ``python benchmarks/faults.py [--python PATH ...] [--json FILE]``
 
 Every fault is a test that breaks something for real (a small disk that fills up, a locked database, a killed process)
-and asserts what is left; this runs them and says of each what held. Those over Ray need the extra ``ray``. Each
-``--python`` is another interpreter with Rasd's libraries (``pip install numpy onnxruntime tokenizers scikit-learn
-skops``): it has to give the answers of this one, to the byte, from the same model folders.
+and asserts what is left; this runs them, the twenty kills of a training among them, and says of each what held. Those
+over Ray need the extra ``ray``. Each ``--python`` is another interpreter with Rasd's libraries (``pip install numpy
+onnxruntime tokenizers scikit-learn skops``): it has to give the answers of this one, to the byte, from the same model
+folders.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from benchmarks.machine import give, machine  # noqa: E402
 
 SUITES = {
     "tests/test_faults.py": "",
+    "tests/test_resume.py": "",
     "tests/test_bulk.py": "killed or stopped or interrupted or changed or journal or full or another",
     "tests/test_label_command.py": "killed or interrupted or raises or bad_rows",
     "tests/test_predict_properties.py": "missing or altered or manifest",

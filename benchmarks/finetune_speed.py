@@ -29,10 +29,9 @@ from datasets import Dataset
 from transformers import Trainer, TrainingArguments, set_seed
 
 from benchmarks.machine import give, in_a_line, machine
-from benchmarks.quality import macro_scores
 from inference.gold import gold_matrix, read_gold
 from inference.lexicon import Matcher
-from inference.metrics import evaluate_labels
+from inference.metrics import PARTS, evaluate_labels, macro_scores
 from training.batches import Collator, build_dataset, predict_logits, use_bf16
 from training.calibrate import calibrate
 from training.config import Config, load_config
@@ -193,7 +192,7 @@ def main() -> None:
     print(f"{'':<54}{'s':>7}{'times':>7}{'cpu s':>8}{'times':>7}{'val. loss':>11}  topics stance joint")
     for row in found:
         gains = found[0]["seconds"] / row["seconds"], found[0]["cpu"] / row["cpu"]
-        scores = "  ".join(f"{row[p]:.3f}" for p in ("topics", "stance", "joint") if p in row)
+        scores = "  ".join(f"{row[p]:.3f}" for p in PARTS if p in row)
         print(
             f"{row['name']:<54}{row['seconds']:>7.1f}{gains[0]:>7.2f}{row['cpu']:>8.1f}{gains[1]:>7.2f}"
             f"{row['validation_loss']:>11.4f}  {scores}"

@@ -40,9 +40,8 @@ import numpy.typing as npt  # noqa: E402
 
 from benchmarks.label_model_peers import OURS, SNORKEL, Fit, Floats, Hints, Votes, available_models  # noqa: E402
 from benchmarks.machine import in_a_line, machine  # noqa: E402
-from benchmarks.quality import macro_scores  # noqa: E402
 from benchmarks.vote_matrices import REGIMES, Regime, speed_matrix  # noqa: E402
-from inference.metrics import evaluate_labels  # noqa: E402
+from inference.metrics import evaluate_labels, macro_scores  # noqa: E402
 from inference.taxonomy import STANCES, Taxonomy  # noqa: E402
 from training.config import FeedConfig  # noqa: E402
 from training.labeling import Applier  # noqa: E402

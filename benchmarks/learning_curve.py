@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import machine
-from benchmarks.quality import macro_scores
+from inference.metrics import macro_scores
 
 MODELS = ("weak", "tfidf", "encoder")
 

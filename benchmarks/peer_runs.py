@@ -14,9 +14,8 @@ import numpy as np
 
 from benchmarks.peer_scripts.exchange import Job, write_job
 from benchmarks.processes import Used, run
-from benchmarks.quality import macro_scores
 from inference.gold import GoldRecord, gold_matrix
-from inference.metrics import evaluate_labels
+from inference.metrics import evaluate_labels, macro_scores
 from inference.taxonomy import Taxonomy
 
 FOLDER = Path(__file__).resolve().parent / "peer_scripts"

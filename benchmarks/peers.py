@@ -30,9 +30,9 @@ from benchmarks.machine import give, in_a_line, machine  # noqa: E402
 from benchmarks.peer_runs import PEERS, figures, has_package, read_records, run_peer, save_encoder  # noqa: E402
 from benchmarks.peer_scripts.exchange import Job  # noqa: E402
 from benchmarks.processes import run  # noqa: E402
-from benchmarks.quality import PARTS, macro_scores  # noqa: E402
 from inference.evaluate import score_predictions  # noqa: E402
 from inference.gold import GoldRecord, read_gold  # noqa: E402
+from inference.metrics import PARTS, macro_scores  # noqa: E402
 from inference.predictor import Predictor  # noqa: E402
 from training.topics import load_watch_list  # noqa: E402
 

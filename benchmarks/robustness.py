@@ -21,9 +21,9 @@ import numpy as np  # noqa: E402
 
 from benchmarks.machine import give, in_a_line, machine  # noqa: E402
 from benchmarks.perturbations import PERTURBATIONS, perturb  # noqa: E402
-from benchmarks.quality import PARTS, macro_scores  # noqa: E402
 from inference.evaluate import score_predictions  # noqa: E402
 from inference.gold import GoldRecord, read_gold  # noqa: E402
+from inference.metrics import PARTS, macro_scores  # noqa: E402
 from inference.predictor import Predictor  # noqa: E402
 
 LARGEST_FALL = 0.02

@@ -82,18 +82,20 @@ def train_encoder(rows: list[dict[str, Any]], steps: int) -> tuple[float, Any]:
     The part is trained twice, over one and over two epochs: what they differ by is the steps alone, without the
     loading, the first reading of the corpus and the last writing.
     """
+    import numpy as np
+
     from inference.lexicon import Matcher
     from training.batches import build_dataset
     from training.config import load_config
     from training.encoders import load_encoder
     from training.finetune import finetune
     from training.topics import load_watch_list
-    from training.weak import WeakLabels
 
     config = load_config(ROOT / "configs" / "default.yaml")
     _, weak = label_model(rows)
-    part = rows[:: max(1, len(rows) // (steps * config.training.batch_size))][: steps * config.training.batch_size]
-    weak = WeakLabels(weak.topics[: len(part)], weak.stance[: len(part)])
+    wanted = steps * config.training.batch_size
+    used = np.arange(len(rows))[:: max(1, len(rows) // wanted)][:wanted]
+    part, weak = [rows[i] for i in used], weak.of(used)
     matcher = Matcher(load_watch_list(WATCH_LIST).functions)
     taken = []
     for epochs in (1, 2):

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.learning_curve import MODELS, train_and_score
 from benchmarks.machine import give, in_a_line, machine
-from benchmarks.quality import PARTS
+from inference.metrics import PARTS
 
 
 def spread(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, tuple[float, float]]]:

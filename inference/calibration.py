@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+_SMALLEST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,17 @@ class Calibration:
         scaled = logits * self.stance_scale[:, None] + self.stance_shift
         scaled = scaled - scaled.max(-1, keepdims=True)
         weights = np.exp(scaled)
+        return np.asarray(weights / weights.sum(-1, keepdims=True))
+
+    def topic_logits(self, probabilities: FloatArray) -> FloatArray:
+        """Give the logits that :meth:`topic_probabilities` made probabilities of, shape ``(rows, topics)``."""
+        sure = np.clip(probabilities, _SMALLEST, 1 - _SMALLEST)
+        return np.asarray((np.log(sure) - np.log1p(-sure) - self.topic_shift) / self.topic_scale)
+
+    def unshifted_stance(self, probabilities: FloatArray) -> FloatArray:
+        """Take the shift out of stance probabilities, shape ``(rows, topics, 3)``; the scale stays in them."""
+        logits = np.log(np.clip(probabilities, _SMALLEST, 1)) - self.stance_shift
+        weights = np.exp(logits - logits.max(-1, keepdims=True))
         return np.asarray(weights / weights.sum(-1, keepdims=True))
 
     def to_json(self) -> dict[str, Any]:

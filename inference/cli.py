@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from inference.errors import InputError, RasdError
+from inference.metrics import PARTS
 from inference.predictor import Predictor, load
 from inference.reading import BadRow, Row, read_rows, read_stream
 from inference.results import Prediction
@@ -151,7 +152,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     for topic, m in metrics["topics"]["per_topic"].items():
         row = f"precision {m['precision']:.3f}  recall {m['recall']:.3f}  F1 {m['f1']:.3f}  ({m['support']} paragraphs)"
         print(f"  {topic:<14}{row}")
-    for part in ("topics", "stance", "joint"):
+    for part in PARTS:
         print(f"  {part + ' macro-F1':<18}{metrics[part]['macro_f1']:.3f}")
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from inference.taxonomy import STANCES, Taxonomy
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+PARTS = ("topics", "stance", "joint")
+"""What is scored; each part of the metrics has a ``macro_f1``."""
 
 
 def _prf(gold: BoolArray, predicted: BoolArray) -> dict[str, float]:
@@ -68,3 +70,12 @@ def evaluate_labels(taxonomy: Taxonomy, *, gold: IntArray, present: BoolArray, s
 
 def _scored(gold: BoolArray, predicted: BoolArray) -> dict[str, float]:
     return {**_prf(gold, predicted), "predicted": int(predicted.sum())}
+
+
+def macro_scores(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Give macro-F1 of topics, stance and both together.
+
+    Args:
+        metrics: from :func:`evaluate_labels`.
+    """
+    return {part: float(metrics[part]["macro_f1"]) for part in PARTS}

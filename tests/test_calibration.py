@@ -38,6 +38,21 @@ def test_stance_logits_are_scaled_shifted_and_shared_out() -> None:
     assert HAND.stance_probabilities(logits)[0] == pytest.approx(np.array([[0.6, 0.2, 0.2], [0.75, 0.125, 0.125]]))
 
 
+def test_logits_are_had_back_of_probabilities() -> None:
+    logits = np.array([[-7.0, 3.0], [0.25, 0.0]])
+    assert HAND.topic_logits(HAND.topic_probabilities(logits)) == pytest.approx(logits)
+
+
+def test_a_probability_of_one_has_finite_logits() -> None:
+    assert np.isfinite(HAND.topic_logits(np.array([[0.0, 1.0]]))).all()
+
+
+def test_stances_without_the_shift_are_scaled_alone() -> None:
+    logits = np.array([[[np.log(3), 0.0, 0.0], [np.log(9), 0.0, 0.0]]])
+    found = HAND.unshifted_stance(HAND.stance_probabilities(logits))
+    assert found[0] == pytest.approx(np.array([[0.6, 0.2, 0.2], [0.6, 0.2, 0.2]]))
+
+
 def test_the_identity_changes_nothing_and_decides_at_one_half() -> None:
     plain = Calibration.identity(2)
     assert plain.topic_probabilities(np.array([[0.0, 2.0]]))[0] == pytest.approx([0.5, _sigmoid(2)])

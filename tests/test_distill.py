@@ -25,8 +25,8 @@ from tests import tiny
 from training.config import Config, OutputConfig
 from training.distill import distill, shorten
 from training.encoders import load_encoder
-from training.expert import LARGEST_ODDS
-from training.teacher import consulted, own_logits
+from training.expert import LARGEST_ODDS, without_expert
+from training.teacher import consulted
 
 OPTIONS = ["--config", "tiny.yaml", "--set", "distill.layers=1", "--set", "distill.epochs=2"]
 
@@ -155,4 +155,4 @@ def test_what_is_taught_is_the_teachers_own_reading(own: np.ndarray, odds: np.nd
     calibration = replace(Calibration.identity(2), topic_scale=np.array([0.8, 1.1]), topic_shift=np.array([0.2, -0.1]))
     heard = share * np.clip(odds, -LARGEST_ODDS, LARGEST_ODDS)
     said = calibration.topic_probabilities((own + heard) / (1 + share))
-    assert own_logits(said, odds, share=share, calibration=calibration) == pytest.approx(own, abs=1e-3)
+    assert without_expert(calibration.topic_logits(said), odds, share=share) == pytest.approx(own, abs=1e-3)

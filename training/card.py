@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inference.folder import Manifest
+from inference.metrics import macro_scores
 
 FILE = "README.md"
 
@@ -104,7 +105,7 @@ def _precision(manifest: Manifest) -> str:
 def _metrics(metrics: Mapping[str, Any] | None, intervals: Mapping[str, Any]) -> str:
     if not metrics:
         return "See the training run in MLflow."
-    values = {f"{part}.macro_f1": float(metrics[part]["macro_f1"]) for part in ("topics", "stance", "joint")}
+    values = {f"{part}.macro_f1": score for part, score in macro_scores(metrics).items()}
     values |= {f"{topic}.f1": float(m["f1"]) for topic, m in metrics["topics"]["per_topic"].items()}
     rows = ["| metric | value | 95 % interval |", "|---|---|---|"]
     for name, value in values.items():

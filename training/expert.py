@@ -47,3 +47,17 @@ def topic_expert(model: WeakModel) -> Expert:
     share = np.clip(model.predict(rows, skip_kinds=others).topics, _SMALLEST, 1 - _SMALLEST)
     odds = np.log(share) - np.log1p(-share)
     return Expert(weights=(odds[1:] - odds[0]).T, bias=odds[0])
+
+
+def without_expert(logits: FloatArray, odds: FloatArray, *, share: float) -> FloatArray:
+    """Take the expert's part out of the logits of an encoder that consults it.
+
+    Args:
+        logits: shape ``(rows, topics)``.
+        odds: shape ``(rows, topics)``; the expert's log-odds, unclamped.
+        share: the expert's weight.
+
+    Returns:
+        shape ``(rows, topics)``; the encoder's own.
+    """
+    return np.asarray((1 + share) * logits - share * np.clip(odds, -LARGEST_ODDS, LARGEST_ODDS))

@@ -28,7 +28,7 @@ from training.card import model_card
 from training.encoders import Encoder, licence_of
 from training.fuse import fused_attention, tidy
 from training.model import JointModel
-from training.quantise import MODEL_FILE, GoldCheck, Precision, choose_precision, macro_scores
+from training.quantise import MODEL_FILE, GoldCheck, Precision, choose_precision, score_engine
 from training.tfidf import TfidfModel
 from training.weak import WeakModel, columns_of
 
@@ -135,7 +135,7 @@ def export_encoder(
         if check is not None:
             precision = choose_precision(
                 work,
-                lambda: macro_scores(EncoderEngine(work, manifest), check, taxonomy=taxonomy, calibration=calibration),
+                lambda: score_engine(EncoderEngine(work, manifest), check, taxonomy=taxonomy, calibration=calibration),
                 typical=tokenise_texts(encoder, examples[:_EXAMPLES], max_tokens=max_tokens),
             )
         log.info("the encoder is served in %s: %s", precision.name, precision.reason)

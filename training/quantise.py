@@ -25,7 +25,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from inference.calibration import Calibration
 from inference.engine import Engine
 from inference.gold import GoldRecord, gold_matrix
-from inference.metrics import evaluate_labels
+from inference.metrics import evaluate_labels, macro_scores
 from inference.processor import adds_int8_exactly
 from inference.taxonomy import Taxonomy
 from training.fuse import NODE as ATTENTION
@@ -35,7 +35,7 @@ MODEL_FILE = "model.onnx"
 MOST_LOSS = 0.005
 MOST_TEXTS = 2000
 _LEAST_TABLE = 100_000
-_PARTS = ("topics", "joint")
+_HELD = ("topics", "joint")
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _told(name: str, scores: Mapping[str, float]) -> str:
     return f"{name}: " + ", ".join(f"{part} macro-F1 {value:.4f}" for part, value in scores.items())
 
 
-def macro_scores(engine: Engine, check: GoldCheck, *, taxonomy: Taxonomy, calibration: Calibration) -> dict[str, float]:
+def score_engine(engine: Engine, check: GoldCheck, *, taxonomy: Taxonomy, calibration: Calibration) -> dict[str, float]:
     """Give topic and joint macro-F1 of an engine on gold.
 
     Args:
@@ -159,7 +159,7 @@ def macro_scores(engine: Engine, check: GoldCheck, *, taxonomy: Taxonomy, calibr
     stances = calibration.stance_probabilities(np.stack([s.stance for s in scores]))
     present = probabilities >= calibration.thresholds
     metrics = evaluate_labels(taxonomy, gold=check.gold, present=present, stance=stances.argmax(-1))
-    return {part: float(metrics[part]["macro_f1"]) for part in _PARTS}
+    return {part: score for part, score in macro_scores(metrics).items() if part in _HELD}
 
 
 def quantise(

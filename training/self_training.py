@@ -21,7 +21,7 @@ from inference.folder import MANIFEST, link_or_copy, read_manifest
 from inference.predictor import Predictor, resolve_model
 from inference.taxonomy import Taxonomy
 from training.labeling import LabelingFunction
-from training.teacher import Teacher, unshifted_stance
+from training.teacher import Teacher
 from training.weak import WeakLabels
 from training.workspace import Workspace
 
@@ -104,7 +104,7 @@ def teach(weak: WeakLabels, texts: Sequence[str], rows: npt.NDArray[np.bool_], t
     own = [text for text, chosen in zip(texts, rows, strict=True) if chosen]
     said = teacher.answers(own)
     # The feed's shares are put in when the model that learns here is calibrated, not twice.
-    stance = unshifted_stance(said.stance, teacher.predictor.manifest.calibration)
+    stance = teacher.predictor.manifest.calibration.unshifted_stance(said.stance)
     labels, reading = (
         _replaced(weak, rows, WeakLabels(topics, stance)) for topics in (said.topics, teacher.reading(own, said).topics)
     )

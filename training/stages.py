@@ -69,7 +69,7 @@ def tfidf_stage(config: Config, watch_list: WatchList, data: Labelled, target: P
     """
     if is_made_by(target, str(facts["run_id"])):
         return
-    model = fit_tfidf(data.texts(data.train), data.labels(data.train), seed=config.seed)
+    model = fit_tfidf(data.texts(data.train), data.labels(data.train))
     topics, stance = model.logits(data.texts(data.validation))
     calibration = _calibrate(config, data, topics, stance)
     export.export_tfidf(

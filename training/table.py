@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from inference.metrics import PARTS
 from inference.taxonomy import Taxonomy
 
 
@@ -22,13 +23,12 @@ def print_table(rows: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy, *, ti
     """
     table = Table(title=title, title_justify="left")
     table.add_column("model", no_wrap=True)
-    for heading in [*taxonomy.ids, "topics", "stance", "joint"]:
+    for heading in [*taxonomy.ids, *PARTS]:
         table.add_column(heading, justify="right", no_wrap=True)
-    parts = ("topics", "stance", "joint")
-    best = {p: max(m[p]["macro_f1"] for m in rows.values()) for p in parts}
+    best = {p: max(m[p]["macro_f1"] for m in rows.values()) for p in PARTS}
     for name, metrics in rows.items():
         cells = [f"{metrics['topics']['per_topic'][t]['f1']:.3f}" for t in taxonomy.ids]
-        for part in parts:
+        for part in PARTS:
             value = metrics[part]["macro_f1"]
             cells.append(f"[bold]{value:.3f}[/bold]" if value == best[part] else f"{value:.3f}")
         table.add_row(name, *cells)

@@ -14,24 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 from tqdm.auto import tqdm
 
-from inference.calibration import Calibration
 from inference.encoder import FUNCTIONS_FILE
 from inference.errors import ConfigError
 from inference.folder import MANIFEST, sha256_file
 from inference.lexicon import ABSTAIN, LexicalFunction, Matcher
 from inference.predictor import Predictor
 from inference.taxonomy import STANCES
-from training.expert import LARGEST_ODDS, Expert
+from training.expert import Expert, without_expert
 from training.quantise import MODEL_FILE
 from training.weak import WeakLabels
 
 _BATCH = 256
-_SMALLEST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,8 @@ class Teacher:
         """
         fires = self.matcher.votes(texts) != ABSTAIN
         odds = fires @ self.expert.weights.T + self.expert.bias
-        own = own_logits(answers.topics, odds, share=self.share, calibration=self.predictor.manifest.calibration)
+        said = self.predictor.manifest.calibration.topic_logits(answers.topics)
+        own = without_expert(said, odds, share=self.share)
         return WeakLabels(1 / (1 + np.exp(-own)), answers.stance)
 
 
@@ -110,34 +108,3 @@ def consulted(folder: Path) -> tuple[Expert, float]:
     found = {i.name: numpy_helper.to_array(i) for i in graph.initializer if i.name.startswith("model.expert_")}
     weights, bias, share = (found[f"model.expert_{name}"].astype(np.float64) for name in ("weights", "bias", "share"))
     return Expert(weights=weights, bias=bias), float(share)
-
-
-def own_logits(
-    said: npt.NDArray[np.float64], odds: npt.NDArray[np.float64], *, share: float, calibration: Calibration
-) -> npt.NDArray[np.float64]:
-    """Take the expert's part out of what a consulting encoder says.
-
-    Args:
-        said: shape ``(rows, topics)``; calibrated probabilities.
-        odds: shape ``(rows, topics)``; the expert's log-odds, unclamped.
-        share: the expert's weight.
-        calibration: the encoder's.
-
-    Returns:
-        shape ``(rows, topics)``; the logits before expert and calibration.
-    """
-    sure = np.clip(said, _SMALLEST, 1 - _SMALLEST)
-    logits = (np.log(sure) - np.log1p(-sure) - calibration.topic_shift) / calibration.topic_scale
-    return np.asarray((1 + share) * logits - share * np.clip(odds, -LARGEST_ODDS, LARGEST_ODDS))
-
-
-def unshifted_stance(stance: npt.NDArray[np.float64], calibration: Calibration) -> npt.NDArray[np.float64]:
-    """Take out of calibrated stances what the feed's shares put in.
-
-    Args:
-        stance: shape ``(rows, topics, 3)``; probabilities.
-        calibration: the model's that gave them.
-    """
-    logits = np.log(np.clip(stance, _SMALLEST, 1)) - calibration.stance_shift
-    weights = np.exp(logits - logits.max(-1, keepdims=True))
-    return np.asarray(weights / weights.sum(-1, keepdims=True))

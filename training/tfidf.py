@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +14,20 @@ import numpy.typing as npt
 import skops.io
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from tqdm.auto import tqdm
 
 from inference.text import fold
 from inference.tfidf import FILE, WORD_PATTERN
+from training.soft_regression import SoftRegression, fit_binary, fit_classes
 from training.weak import WeakLabels
 
+log = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float64]
 _LEAST_WEIGHT = 1e-4
+_INVERSE_STRENGTH = 10.0
+MOST_COUNTED, MOST_FITTED = 50_000, 200_000
+"""Paragraphs whose n-grams are counted, and that are learned from: what bounds the memory. More are drawn evenly."""
+_BLOCK = 5_000
 
 
 @dataclass(frozen=True)
@@ -30,20 +37,20 @@ class TfidfModel:
     Args:
         word: vectorizer of word 1- and 2-grams.
         char: vectorizer of character 3- to 5-grams within words.
-        topics: per topic, a logistic regression over absent, present.
-        stance: per topic, one over the stances.
+        topics: per topic, the regression of its presence.
+        stance: per topic, that of the stances.
     """
 
     word: TfidfVectorizer
     char: TfidfVectorizer
-    topics: tuple[LogisticRegression, ...]
-    stance: tuple[LogisticRegression, ...]
+    topics: tuple[SoftRegression, ...]
+    stance: tuple[SoftRegression, ...]
 
     def logits(self, texts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Give topic logits ``(rows, topics)`` and stance logits ``(rows, topics, 3)``, by scikit-learn's own code."""
-        features = _features(self.word, self.char, texts)
-        topics = np.stack([c.decision_function(features) for c in self.topics], axis=1)
-        return topics, np.stack([c.decision_function(features) for c in self.stance], axis=1)
+        features = sparse.vstack(_features(self.word, self.char, texts))
+        topics = np.concatenate([c.logits(features) for c in self.topics], axis=1)
+        return topics, np.stack([c.logits(features) for c in self.stance], axis=1)
 
     def save(self, folder: Path) -> None:
         """Write the fitted parameters into a folder, as skops: strings and arrays only, no code to run."""
@@ -51,8 +58,8 @@ class TfidfModel:
         data = {
             "word": _parameters(self.word),
             "char": _parameters(self.char),
-            "weights": np.concatenate([h.coef_ for h in heads]).T.astype(np.float32),
-            "bias": np.concatenate([h.intercept_ for h in heads]).astype(np.float64),
+            "weights": np.concatenate([h.coef for h in heads]).T.astype(np.float32),
+            "bias": np.concatenate([h.intercept for h in heads]).astype(np.float64),
         }
         skops.io.dump(data, folder / FILE)
 
@@ -68,47 +75,47 @@ def _parameters(vectorizer: TfidfVectorizer) -> dict[str, Any]:
     }
 
 
-def _features(word: TfidfVectorizer, char: TfidfVectorizer, texts: Sequence[str]) -> Any:
-    folded = [fold(t) for t in texts]
-    return sparse.hstack([word.transform(folded), char.transform(folded)], format="csr")
+def _features(word: TfidfVectorizer, char: TfidfVectorizer, texts: Sequence[str]) -> list[Any]:
+    """Give the features of texts as blocks of rows, which threads take one each."""
+    size = min(_BLOCK, max(1, -(-len(texts) // (os.cpu_count() or 1))))
+    blocks = []
+    for start in range(0, len(texts), size):
+        folded = [fold(t) for t in texts[start : start + size]]
+        parts = [word.transform(folded), char.transform(folded)]
+        blocks.append(sparse.hstack(parts, format="csr", dtype=np.float32))
+    return blocks
 
 
-def fit_tfidf(texts: Sequence[str], weak: WeakLabels, *, seed: int = 0) -> TfidfModel:
-    """Fit the baseline on weak labels; a soft label is two (or three) copies of a row with the shares as weights.
+def _evenly(rows: int, most: int) -> npt.NDArray[np.int64]:
+    return np.linspace(0, rows - 1, min(rows, most)).astype(np.int64)
+
+
+def fit_tfidf(texts: Sequence[str], weak: WeakLabels) -> TfidfModel:
+    """Fit the baseline on weak labels.
 
     Args:
         texts: the paragraphs.
         weak: their weak labels.
-        seed: for the solver.
     """
-    frequent = 2 if len(texts) >= 200 else 1
-    folded = [fold(t) for t in texts]
+    if len(texts) > MOST_FITTED:
+        log.info("TF-IDF learns from %d of %d paragraphs, drawn evenly", MOST_FITTED, len(texts))
+        used = _evenly(len(texts), MOST_FITTED)
+        texts, weak = [texts[i] for i in used], weak.of(used)
+    counted = [fold(texts[i]) for i in _evenly(len(texts), MOST_COUNTED)]
+    frequent = 2 if len(counted) >= 200 else 1
     word = TfidfVectorizer(
         ngram_range=(1, 2), sublinear_tf=True, min_df=frequent, max_features=200_000, token_pattern=WORD_PATTERN
-    )
+    ).fit(counted)
     char = TfidfVectorizer(
         analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=frequent, max_features=300_000
-    )
-    features = sparse.hstack([word.fit_transform(folded), char.fit_transform(folded)], format="csr")
+    ).fit(counted)
+    features = _features(word, char, texts)
     topics, stance = [], []
     for i in tqdm(range(weak.topics.shape[1]), desc="TF-IDF classifiers"):
         present = weak.topics[:, i]
-        topics.append(_fit_soft(features, np.stack([1 - present, present], axis=1), inverse_strength=10.0, seed=seed))
+        topics.append(fit_binary(features, present, inverse_strength=_INVERSE_STRENGTH))
         shares = weak.stance[:, i] * present[:, None]
-        stance.append(_fit_soft(features, shares, inverse_strength=10.0, seed=seed))
+        # A class that no weak label speaks for would be pushed without end.
+        shares[0] += np.where(shares.sum(0) < _LEAST_WEIGHT, _LEAST_WEIGHT, 0.0)
+        stance.append(fit_classes(features, shares, inverse_strength=_INVERSE_STRENGTH))
     return TfidfModel(word, char, tuple(topics), tuple(stance))
-
-
-def _fit_soft(features: Any, shares: FloatArray, *, inverse_strength: float, seed: int) -> LogisticRegression:
-    classes = shares.shape[1]
-    rows, labels, weights = [], [], []
-    for c in range(classes):
-        used = np.flatnonzero(shares[:, c] > _LEAST_WEIGHT)
-        # A class that no weak label speaks for still needs a row, or the model would not know of it.
-        used = used if len(used) else np.array([0])
-        rows.append(used)
-        labels.append(np.full(len(used), c))
-        weights.append(np.maximum(shares[used, c], _LEAST_WEIGHT))
-    index = np.concatenate(rows)
-    model = LogisticRegression(C=inverse_strength, max_iter=500, random_state=seed)
-    return model.fit(features[index], np.concatenate(labels), sample_weight=np.concatenate(weights))

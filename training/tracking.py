@@ -18,6 +18,7 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 
 from inference.errors import CorpusError
+from inference.metrics import PARTS
 from training.config import Config
 
 _LIBRARIES = ("torch", "transformers", "datasets", "scikit-learn", "mlflow", "onnxruntime", "tokenizers", "numpy")
@@ -120,7 +121,7 @@ def log_dataset(name: str, *, sha256: str, rows: int, context: str) -> None:
 def flat_metrics(metrics: Mapping[str, Any], prefix: str) -> dict[str, float]:
     """Name the contract's metrics as MLflow shows them: ``encoder.topics.macro_f1`` and so on."""
     result = {}
-    for part in ("topics", "stance", "joint"):
+    for part in PARTS:
         for key, value in metrics[part].items():
             if isinstance(value, int | float):
                 result[f"{prefix}.{part}.{key}"] = float(value)

@@ -15,6 +15,7 @@ from rich.console import Console
 from inference.calibration import Calibration
 from inference.errors import CorpusError
 from inference.gold import GoldRecord, gold_matrix
+from inference.metrics import macro_scores
 from training import export, runs, tracking
 from training.analysis import Analysis, analyse
 from training.bootstrap import flat_intervals
@@ -232,5 +233,5 @@ def log_metrics(scored: Scored) -> None:
 def log_summary(models: Sequence[Scored]) -> None:
     """Log the three macro-F1 of each model to the active run."""
     # The few numbers by which runs are told apart; the evaluation has them all, with intervals.
-    parts = ("topics", "stance", "joint")
-    mlflow.log_metrics({f"{m.key}.{p}.macro_f1": float(m.metrics[p]["macro_f1"]) for m in models for p in parts})
+    scores = {m.key: macro_scores(m.metrics) for m in models}
+    mlflow.log_metrics({f"{key}.{part}.macro_f1": f1 for key, own in scores.items() for part, f1 in own.items()})
