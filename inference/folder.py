@@ -64,6 +64,11 @@ class Manifest:
     normaliser: int = NORMALISER_VERSION
     format_version: int = FORMAT_VERSION
 
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """The names of all that makes up the folder, the manifest and its seal among them."""
+        return (MANIFEST, SEAL, *self.files)
+
     def to_json(self) -> dict[str, Any]:
         """Give the manifest as it is written."""
         return {

@@ -22,7 +22,6 @@ from typing import Any
 
 from inference.bulk import Answers, rows_after
 from inference.errors import RasdError
-from inference.folder import MANIFEST
 from inference.predictor import Predictor
 from inference.reading import BadRow, Row
 from inference.records import Answered, answer, batches
@@ -104,7 +103,7 @@ def _answers(ray: Any, predictor: Predictor, source: Path, skip: int) -> Iterato
     context.print_on_execution_start = False
     # A batch of rows or two: small enough that every worker has some, and few are in memory at a time.
     context.target_max_block_size = _BLOCK_BYTES
-    files = {name: ray.put((predictor.folder / name).read_bytes()) for name in (MANIFEST, *predictor.manifest.files)}
+    files = {name: ray.put(content) for name, content in _contents(predictor).items()}
     workers, share = _share(ray, predictor)
     here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
     with DataContext.current(context), warnings.catch_warnings():
@@ -128,6 +127,10 @@ def _answers(ray: Any, predictor: Predictor, source: Path, skip: int) -> Iterato
                 if isinstance(answered, Exception):
                     raise answered
                 yield answered
+
+
+def _contents(predictor: Predictor) -> dict[str, bytes]:
+    return {name: (predictor.folder / name).read_bytes() for name in predictor.manifest.whole}
 
 
 def _share(ray: Any, predictor: Predictor) -> tuple[int, Mapping[str, Any]]:
@@ -180,7 +183,12 @@ class _Worker:
                 target = Path(name) / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(ray.get(content))
-            self._predictor = Predictor(name)
+            self._predictor: Predictor | RasdError
+            try:
+                self._predictor = Predictor(name)
+            except RasdError as error:
+                # Raised here it would be taken for a worker that died.
+                self._predictor = type(error)(str(error).replace(name, "a worker's copy of the model"))
 
     def __call__(self, block: Mapping[str, Any]) -> dict[str, list[bytes]]:
         return {_PICKLED: [pickle.dumps(self._answer(pickle.loads(batch))) for batch in block[_PICKLED]]}  # noqa: S301
@@ -188,6 +196,8 @@ class _Worker:
     def _answer(self, batch: list[Row | BadRow] | RasdError) -> Answered | Exception:
         if isinstance(batch, RasdError):
             return batch
+        if isinstance(self._predictor, RasdError):
+            return self._predictor
         try:
             return answer(self._predictor, batch)
         except (RasdError, MemoryError) as error:

@@ -30,12 +30,12 @@ class Exhausted(ray_engine._Worker):
 
     def __init__(self, files: Mapping[str, Any]) -> None:
         super().__init__(files)
-        self._predictor = _Hungry(self._predictor.folder)
+        self._predictor = _Hungry()
 
 
 class _Hungry(Predictor):
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
+        pass
 
     def predict(self, texts: object) -> object:  # type: ignore[override]
         return [bytes(1 << 62) for _ in texts]  # type: ignore[attr-defined]
