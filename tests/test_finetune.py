@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 from inference.errors import ConfigError
 from inference.lexicon import Matcher
 from tests import tiny
-from training.batches import build_dataset
+from training.batches import Collator, build_dataset
 from training.config import Config, load_config
 from training.encoders import load_encoder
 from training.finetune import Tuned, finetune
@@ -170,6 +170,16 @@ def test_frozen_layers_stay_as_they_were_pretrained_and_the_others_move(whole: T
     moved = {n for n in before if not torch.equal(before[n], after[n])}
     assert moved
     assert all(n.startswith("encoder.layer.1.") for n in moved)
+
+
+@pytest.mark.parametrize(("longest", "padded"), [(15, 16), (16, 16), (17, 32), (33, 40), (40, 40)])
+def test_batches_come_in_few_lengths_and_none_longer_than_the_longest_text(longest: int, padded: int) -> None:
+    data = Dataset.from_dict({"length": [5, 40]})
+    rows = [{"input_ids": [7] * n, "votes": [0]} for n in (3, longest)]
+    batch = Collator.of(data, pad_id=1)(rows)
+    assert batch["input_ids"].shape == (2, padded)
+    assert batch["attention_mask"].sum(1).tolist() == [3, longest]
+    assert batch["input_ids"][0].tolist() == [7] * 3 + [1] * (padded - 3)
 
 
 def test_keeping_what_the_frozen_layers_give_changes_nothing(

@@ -90,7 +90,7 @@ def refine(
     device = next(model.parameters()).device
     order = torch.Generator().manual_seed(config.seed)
     loader = DataLoader(
-        data, batch_size=t.batch_size, shuffle=True, generator=order, collate_fn=Collator(encoder.pad_id)
+        data, batch_size=t.batch_size, shuffle=True, generator=order, collate_fn=Collator.of(data, encoder.pad_id)
     )
     groups = parameter_groups(model, t, share=_GENTLER)
     trained = [p for group in groups for p in group["params"]]

@@ -155,7 +155,7 @@ def _fit(
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Tuned:
     t = config.training
-    collators: dict[str, Any] = {name: Collator(pad_id) for name in parts}
+    collators: dict[str, Any] = {name: Collator.of(data, pad_id) for name, data in parts.items()}
     if states is not None:
         collators = {name: StateCollator(plain, states[name]) for name, plain in collators.items()}
     if t.gradient_checkpointing:

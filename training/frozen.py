@@ -70,7 +70,7 @@ class States:
         loader = DataLoader(
             data.select(order).select_columns(["input_ids", "votes"]),
             batch_size=batch_size,
-            collate_fn=Collator(pad_id),
+            collate_fn=Collator.of(data, pad_id),
             generator=torch.Generator(),
         )
         place = 0

@@ -45,7 +45,8 @@ def mean_features(
     device = next(model.parameters()).device
     order = np.argsort(np.asarray(data["length"][:]), kind="stable")
     columns = ["input_ids", "votes"] if states is None else ["input_ids", "votes", ROW]
-    collator = Collator(pad_id) if states is None else StateCollator(Collator(pad_id), states)
+    plain = Collator.of(data, pad_id)
+    collator = plain if states is None else StateCollator(plain, states)
     loader = DataLoader(data.select(order).select_columns(columns), batch_size=batch_size, collate_fn=collator)
     features = []
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=use_bf16(precision)):
