@@ -44,10 +44,7 @@ class Calibration:
 
     def stance_probabilities(self, logits: FloatArray) -> FloatArray:
         """Give probabilities for logits of shape ``(rows, topics, 3)``."""
-        scaled = logits * self.stance_scale[:, None] + self.stance_shift
-        scaled = scaled - scaled.max(-1, keepdims=True)
-        weights = np.exp(scaled)
-        return np.asarray(weights / weights.sum(-1, keepdims=True))
+        return _softmax(logits * self.stance_scale[:, None] + self.stance_shift)
 
     def topic_logits(self, probabilities: FloatArray) -> FloatArray:
         """Give the logits that :meth:`topic_probabilities` made probabilities of, shape ``(rows, topics)``."""
@@ -56,9 +53,7 @@ class Calibration:
 
     def unshifted_stance(self, probabilities: FloatArray) -> FloatArray:
         """Take the shift out of stance probabilities, shape ``(rows, topics, 3)``; the scale stays in them."""
-        logits = np.log(np.clip(probabilities, _SMALLEST, 1)) - self.stance_shift
-        weights = np.exp(logits - logits.max(-1, keepdims=True))
-        return np.asarray(weights / weights.sum(-1, keepdims=True))
+        return _softmax(np.log(np.clip(probabilities, _SMALLEST, 1)) - self.stance_shift)
 
     def to_json(self) -> dict[str, Any]:
         """Give the calibration as the manifest stores it."""
@@ -72,3 +67,8 @@ class Calibration:
         """Read what :meth:`to_json` gave."""
         arrays = {k: np.asarray(v, dtype=np.float64) for k, v in data.items() if k != "abstain_margin"}
         return cls(**arrays, abstain_margin=float(data["abstain_margin"]))
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(weights / weights.sum(-1, keepdims=True))

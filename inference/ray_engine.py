@@ -103,7 +103,7 @@ def _answers(ray: Any, predictor: Predictor, source: Path, skip: int) -> Iterato
     context.print_on_execution_start = False
     # A batch of rows or two: small enough that every worker has some, and few are in memory at a time.
     context.target_max_block_size = _BLOCK_BYTES
-    files = {name: ray.put(content) for name, content in _contents(predictor).items()}
+    files = {name: ray.put(content) for name, content in _contents(predictor)}
     workers, share = _share(ray, predictor)
     here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
     with DataContext.current(context), warnings.catch_warnings():
@@ -129,8 +129,10 @@ def _answers(ray: Any, predictor: Predictor, source: Path, skip: int) -> Iterato
                 yield answered
 
 
-def _contents(predictor: Predictor) -> dict[str, bytes]:
-    return {name: (predictor.folder / name).read_bytes() for name in predictor.manifest.whole}
+def _contents(predictor: Predictor) -> Iterator[tuple[str, bytes]]:
+    """Give the files of the model one after another, as each may be large."""
+    for name in predictor.manifest.whole:
+        yield name, (predictor.folder / name).read_bytes()
 
 
 def _share(ray: Any, predictor: Predictor) -> tuple[int, Mapping[str, Any]]:

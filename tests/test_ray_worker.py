@@ -38,14 +38,14 @@ def ask(worker: ray_engine._Worker, batch: Sequence[Row | BadRow]) -> Any:
 def test_what_is_sent_is_a_whole_model_that_answers_as_the_one_here(tmp_path: Path, kind: str) -> None:
     (tmp_path / "work").mkdir()
     predictor = Predictor(serving.folder(kind, tmp_path / kind, tmp_path / "work"))
-    sent = ray_engine._contents(predictor)
+    sent = dict(ray_engine._contents(predictor))
     expected = answer(predictor, BATCH)
     shutil.rmtree(tmp_path / kind)
     assert ask(ray_engine._Worker(sent), BATCH) == expected
 
 
 def test_a_worker_whose_model_came_incomplete_says_so_and_is_not_taken_for_dead(tmp_path: Path) -> None:
-    sent = ray_engine._contents(Predictor(serving.weak_folder(tmp_path / "weak")))
+    sent = dict(ray_engine._contents(Predictor(serving.weak_folder(tmp_path / "weak"))))
     del sent[SEAL]
     told = ask(ray_engine._Worker(sent), BATCH)
     assert isinstance(told, ModelFolderError)

@@ -7,7 +7,6 @@ cross-entropy under the shares, and an L2 penalty on the coefficients alone.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
+from inference.processor import usable_cores
+
 FloatArray = npt.NDArray[np.float64]
-Products = Callable[[FloatArray], FloatArray]
 _MOST_STEPS = 500
 _GRADIENT = 1e-4
 # Corrections that L-BFGS remembers: each costs two vectors as long as all coefficients.
@@ -93,7 +93,7 @@ def _fit(
     width = features[0].shape[1]
     ends = np.cumsum([block.shape[0] for block in features])
     penalty = 1.0 / (inverse_strength * weight)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
 
         def objective(flat: FloatArray) -> tuple[float, FloatArray]:
             weights = flat.reshape(width + 1, outputs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from tqdm.auto import tqdm
 
+from inference.processor import usable_cores
 from inference.text import fold
 from inference.tfidf import FILE, WORD_PATTERN
 from training.soft_regression import SoftRegression, fit_binary, fit_classes
@@ -77,7 +77,7 @@ def _parameters(vectorizer: TfidfVectorizer) -> dict[str, Any]:
 
 def _features(word: TfidfVectorizer, char: TfidfVectorizer, texts: Sequence[str]) -> list[Any]:
     """Give the features of texts as blocks of rows, which threads take one each."""
-    size = min(_BLOCK, max(1, -(-len(texts) // (os.cpu_count() or 1))))
+    size = min(_BLOCK, max(1, -(-len(texts) // usable_cores())))
     blocks = []
     for start in range(0, len(texts), size):
         folded = [fold(t) for t in texts[start : start + size]]

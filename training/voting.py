@@ -26,6 +26,7 @@ import pyarrow.parquet as parquet
 from tqdm.auto import tqdm
 
 from inference.errors import CorpusError, RasdError
+from inference.processor import usable_cores
 from inference.reading import BadRow
 from training.config import Config
 from training.corpus import read_source
@@ -143,7 +144,7 @@ def cast_votes(
     sample = EvenSample(_FIT_ROWS)
     broken: dict[str, Broken] = {}
     rows, writer = 0, None
-    workers = _cores()
+    workers = usable_cores()
     waiting: deque[tuple[list[dict[str, str]], Future[Votes]]] = deque()
     batches = _batches(source, bad)
     context = _context()
@@ -178,10 +179,6 @@ def cast_votes(
     if not rows:
         raise CorpusError(f"{source}: no paragraph in it that can be read")
     return Pass(rows, sample.whole(), tuple(broken.values()))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _context() -> multiprocessing.context.BaseContext:
