@@ -172,6 +172,10 @@ class Program:
         words = self._analyser.analyse(token)
         return self._class_of(tuple(sorted({s for w in words for s in self._sets_of_word.get(w, ())})))
 
+    def means_something(self, token: str) -> bool:
+        """Say whether a folded token is of any set of words."""
+        return bool(self.sets_of_class[self.analyse(token)])
+
     def _class_of(self, sets: tuple[int, ...]) -> int:
         number = self._classes.setdefault(sets, len(self._classes))
         if number == len(self.lists_of_class.rows):

@@ -25,6 +25,7 @@ from inference.engine import Scores, Span, word_spans
 from inference.errors import ModelFolderError, RasdError
 from inference.folder import Manifest
 from inference.lexicon import ABSTAIN, LexicalFunction, Matcher, tokenise
+from inference.mending import Mended, Mender
 from inference.processor import adds_int8_exactly, onnx_providers, usable_cores
 from inference.text import View
 
@@ -37,10 +38,14 @@ _GROUP, _FEW = 32, 4
 class _Read:
     """A text as tokens, and where its windows start."""
 
-    view: View
+    mended: Mended
     ids: list[int]
     places: list[tuple[int, int]]
     starts: list[int]
+
+    @property
+    def view(self) -> View:
+        return self.mended.view
 
     def length(self, start: int, room: int) -> int:
         return min(room, len(self.ids) - start)
@@ -80,7 +85,8 @@ class EncoderEngine:
         self._window = int(manifest.engine["max_tokens"])
         self._text = str(manifest.engine.get("text", CLEAN))
         try:
-            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            tokenizer = (folder / "tokenizer.json").read_text("utf-8")
+            self._tokenizer = Tokenizer.from_str(tokenizer)
         except Exception as error:  # tokenizers raises plain Exception
             raise ModelFolderError(f"{folder / 'tokenizer.json'}: not a readable tokenizer ({error})") from None
         if manifest.engine.get("precision") == "int8" and not manifest.engine.get("reduce_range"):
@@ -106,6 +112,7 @@ class EncoderEngine:
             self._vote_weights = np.asarray(lexical["topic_weights"], dtype=np.float64)
         except (OSError, ValueError, KeyError, TypeError, RasdError) as error:
             raise ModelFolderError(f"{folder / FUNCTIONS_FILE}: not a readable set of functions ({error})") from None
+        self._mender = Mender.of(tokenizer, keep=self._matcher.knows)
         self._threads = usable_cores()
         head = self._tokenizer.encode(self._prefix.strip(), add_special_tokens=True).ids if self._prefix else None
         pieces = head if head is not None else self._tokenizer.encode("", add_special_tokens=True).ids
@@ -142,10 +149,11 @@ class EncoderEngine:
 
     def _read(self, text: str) -> _Read:
         view = encoder_view(self._text, text)
-        ids, places = self._tokenise(view)
+        mended = self._mender.mend(view) if self._mender else Mended(view)
+        ids, places = self._tokenise(mended.view)
         step = max(self._room * 3 // 4, 1)
         starts = [0] if len(ids) <= self._room else list(range(0, len(ids) - self._room + step, step))
-        return _Read(view, ids, places, starts)
+        return _Read(mended, ids, places, starts)
 
     def _run(self, window: tuple[_Read, int, npt.NDArray[np.float32]]) -> _Output:
         read, start, fired = window
@@ -164,7 +172,7 @@ class EncoderEngine:
         present = self._calibration.topic_probabilities(found[0]) >= self._calibration.thresholds
         # Evidence is asked for where a topic is present, and nowhere else.
         spans = self._evidence(read, outputs, present) if present.any() else ((),) * self._topics
-        return Scores(*found, spans, windows=len(outputs))
+        return Scores(*found, spans, windows=len(outputs), mended=read.mended.changes)
 
     def _evidence(
         self, read: _Read, outputs: Sequence[_Output], present: npt.NDArray[np.bool_]

@@ -31,12 +31,14 @@ class Scores:
         stance: shape ``(topics, 3)``, logits.
         spans: per topic, candidates for evidence.
         windows: how many windows the text was read in.
+        mended: words that look misread by a scanner, and what they were read as.
     """
 
     topics: npt.NDArray[np.float64]
     stance: npt.NDArray[np.float64]
     spans: tuple[tuple[Span, ...], ...]
     windows: int = 1
+    mended: tuple[tuple[str, str], ...] = ()
 
 
 class Engine(Protocol):

@@ -24,7 +24,7 @@ from inference.folding import BREAKS, CLOSERS, ENDS, MOST_CLOSERS, fold_batch
 from inference.matching import Rule, batch_votes
 from inference.patterns import Vocabulary
 from inference.taxonomy import STANCES
-from inference.text import WORD, View, folded_view
+from inference.text import WORD, View, fold, folded_view
 
 TOPIC_VOTES = ("no", "yes")
 ABSTAIN = -1
@@ -193,6 +193,15 @@ class Matcher:
             for match in self.match(tokenise(text)):
                 row[match.function] = self._rules[match.function].vote
         return votes
+
+    def knows(self, word: str) -> bool:
+        """Say whether a word may be a form of one that a function names.
+
+        Args:
+            word: one word, as it is written.
+        """
+        with self._program.lock:
+            return self._program.means_something(fold(word))
 
     def match(self, tokens: Tokens) -> list[Match]:
         """Find every counting match of every function.

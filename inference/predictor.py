@@ -23,6 +23,7 @@ NAMES = ("champion", "encoder", "fast", "tfidf", "weak")
 CHAMPION_FILE = "champion.json"
 _ENV_MODELS = "RASD_MODELS"
 _MOSTLY_ARABIC = 0.3
+_MENDED_SHOWN = 3
 _PLAINLY_ARABIC = 0.6
 _ARABIC_LETTERS = re.compile("[\u0620-\u063f\u0641-\u064a\u0671-\u06d3]+")
 _KEPT_CHAMPION = re.compile(r"champions/[0-9]+")
@@ -177,6 +178,8 @@ class Predictor:
             notes.append("hardly any Arabic in this text; the model knows Arabic only")
         if scores.windows > 1:
             notes.append(f"longer than the model's window: read in {scores.windows} overlapping windows")
+        if scores.mended:
+            notes.append(_mended(scores.mended))
         evidence.sort(key=lambda e: -e.weight)
         return Prediction(text, topics, tuple(evidence), self.description, language, tuple(notes))
 
@@ -185,6 +188,12 @@ class Predictor:
         nothing = TopicPrediction(0.0, False, Stance("neutral", third), False)
         topics = {name: nothing for name in self.manifest.taxonomy.ids}
         return Prediction(text, topics, (), self.description, "none", ("no letters in this text",))
+
+
+def _mended(changes: Sequence[tuple[str, str]]) -> str:
+    shown = ", ".join(f"{read} for {word}" for word, read in changes[:_MENDED_SHOWN])
+    more = f" and {len(changes) - _MENDED_SHOWN} more" if len(changes) > _MENDED_SHOWN else ""
+    return f"looks misread by a scanner; read here: {shown}{more}"
 
 
 def _languages(texts: Sequence[str]) -> list[str]:
