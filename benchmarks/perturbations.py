@@ -29,6 +29,7 @@ _PERSIAN_DIGITS = "۰۱۲۳۴۵۶۷۸۹"
 _SCRIPTS = (_LATIN, _ARABIC_INDIC, _PERSIAN_DIGITS)
 # Letters of one skeleton, which a scanner tells apart by dots alone.
 _SKELETONS = ("بتثني", "جحخ", "دذ", "رز", "سش", "صض", "طظ", "عغ", "فق", "هة", "كل")
+_OTHERS = {letter: group.replace(letter, "") for group in _SKELETONS for letter in group}
 _MISREAD, _JOINED, _SPLIT = 0.02, 0.02, 0.02
 
 
@@ -83,11 +84,15 @@ def presentation_forms(text: str, chance: random.Random) -> str:
     return "".join(shaped)
 
 
+def misread_dots(text: str, chance: random.Random) -> str:
+    """Take some letters for others of their skeleton."""
+    letters = [chance.choice(_OTHERS[c]) if c in _OTHERS and chance.random() < _MISREAD else c for c in text]
+    return "".join(letters)
+
+
 def scanner_noise(text: str, chance: random.Random) -> str:
     """Misread the dots of some letters, and lose or add some spaces, as a scanner does."""
-    others = {letter: group.replace(letter, "") for group in _SKELETONS for letter in group}
-    letters = [chance.choice(others[c]) if c in others and chance.random() < _MISREAD else c for c in text]
-    words = "".join(letters).split(" ")
+    words = misread_dots(text, chance).split(" ")
     noisy = [words[0]]
     for word in words[1:]:
         noisy.append("" if chance.random() < _JOINED else " ")

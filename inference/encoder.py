@@ -73,12 +73,13 @@ class EncoderEngine:
     Args:
         folder: a checked model folder of kind ``encoder``.
         manifest: its manifest.
+        mend: whether words that a scanner misread are read as they most likely were.
 
     Raises:
         ModelFolderError: where a file cannot be loaded.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, *, mend: bool = True) -> None:
         self._topics = len(manifest.taxonomy)
         self._calibration = manifest.calibration
         self._prefix = str(manifest.engine["prefix"])
@@ -112,7 +113,7 @@ class EncoderEngine:
             self._vote_weights = np.asarray(lexical["topic_weights"], dtype=np.float64)
         except (OSError, ValueError, KeyError, TypeError, RasdError) as error:
             raise ModelFolderError(f"{folder / FUNCTIONS_FILE}: not a readable set of functions ({error})") from None
-        self._mender = Mender.of(tokenizer, keep=self._matcher.knows)
+        self.mender = Mender.of(tokenizer, keep=self._matcher.knows) if mend else None
         self._threads = usable_cores()
         head = self._tokenizer.encode(self._prefix.strip(), add_special_tokens=True).ids if self._prefix else None
         pieces = head if head is not None else self._tokenizer.encode("", add_special_tokens=True).ids
@@ -149,7 +150,7 @@ class EncoderEngine:
 
     def _read(self, text: str) -> _Read:
         view = encoder_view(self._text, text)
-        mended = self._mender.mend(view) if self._mender else Mended(view)
+        mended = self.mender.mend(view) if self.mender else Mended(view)
         ids, places = self._tokenise(mended.view)
         step = max(self._room * 3 // 4, 1)
         starts = [0] if len(ids) <= self._room else list(range(0, len(ids) - self._room + step, step))

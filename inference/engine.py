@@ -49,13 +49,19 @@ class Engine(Protocol):
         ...
 
 
-def make_engine(folder: Path, manifest: Manifest) -> Engine:
-    """Make the engine for a checked model folder."""
+def make_engine(folder: Path, manifest: Manifest, *, mend: bool = True) -> Engine:
+    """Make the engine for a checked model folder.
+
+    Args:
+        folder: the folder.
+        manifest: its manifest.
+        mend: whether an encoder mends what looks scanned.
+    """
     # Imported here: a process that serves one kind never loads what another kind needs.
     if manifest.kind == "encoder":
         from inference.encoder import EncoderEngine
 
-        return EncoderEngine(folder, manifest)
+        return EncoderEngine(folder, manifest, mend=mend)
     if manifest.kind == "tfidf":
         from inference.tfidf import TfidfEngine
 

@@ -86,15 +86,17 @@ class Predictor:
 
     Args:
         model: see :func:`resolve_model`.
+        mend: whether an encoder reads words that a scanner misread as they most likely were; see
+            :mod:`inference.mending`.
 
     Raises:
         ModelFolderError: where the folder is missing, incomplete or altered.
     """
 
-    def __init__(self, model: str | Path = "champion") -> None:
+    def __init__(self, model: str | Path = "champion", *, mend: bool = True) -> None:
         self.folder = resolve_model(model)
         self.manifest: Manifest = read_manifest(self.folder)
-        self._engine = make_engine(self.folder, self.manifest)
+        self._engine = make_engine(self.folder, self.manifest, mend=mend)
         self._thresholds: list[float] = self.manifest.calibration.thresholds.tolist()
 
     @property

@@ -13,18 +13,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import peer_runs, perturbations, processes, public_data, robustness, scaling
+from benchmarks import mending, peer_runs, perturbations, processes, public_data, robustness, scaling
 from benchmarks.machine import in_a_line, machine
 from benchmarks.perturbations import PERTURBATIONS, perturb
 from benchmarks.public_data import Pair
 from inference.errors import InputError
-from inference.text import clean, fold
+from inference.text import clean, clean_view, fold
 from tests import tiny
+from tests.test_mending import mender
 
 SCRIPTS = [
     "label_models",
     "labelling",
     "learning_curve",
+    "mending",
     "peers",
     "predict",
     "public",
@@ -103,6 +105,14 @@ def test_a_fall_is_what_the_plain_text_had_more():
     plain = {"topics": 0.8, "stance": 0.6, "joint": 0.5}
     mean = robustness.mean_scores([{"topics": 0.7, "stance": 0.6, "joint": 0.6}, plain])
     assert robustness.falls(plain, mean) == pytest.approx({"topics": 0.05, "stance": 0.0, "joint": -0.05})
+
+
+def test_mended_words_are_counted_by_what_they_were():
+    views = [clean_view("المفاوضات الوزارة " * 300)]
+    found = mending.measure(mender(), views, seed=1)
+    assert found["misread"] > 20
+    assert 0.5 < found["repaired"] <= 1 - found["wrong"]
+    assert found["changed_in_1000"] == 0
 
 
 # Peers

@@ -117,12 +117,22 @@ def test_the_search_finds_what_trying_every_letter_finds(start: str, end: str) -
         assert tried[found] == pytest.approx(most)
 
 
+@pytest.fixture
+def knows_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny encoder's tokenizer is of another kind; it is told of the pieces above."""
+    monkeypatch.setattr(Mender, "of", lambda tokenizer, *, keep: mender())
+
+
+@pytest.mark.usefixtures("knows_pieces")
 def test_a_prediction_says_what_was_read_otherwise_and_shows_the_words_as_they_stand(here: Path) -> None:
-    predictor = Predictor("encoder")
-    predictor._engine._mender = mender()  # type: ignore[attr-defined]
     text = "استؤنفت المفاوصات أمس بين الطرفين."
-    mended, plain = predictor.predict([text, text.replace("ص", "ض")])
+    mended, plain = Predictor("encoder").predict([text, text.replace("ص", "ض")])
     assert any("المفاوضات for المفاوصات" in note for note in mended.notes)
     assert not plain.notes
     assert mended.topics == plain.topics
     assert all(text[e.start : e.end] == e.text for e in mended.evidence)
+
+
+@pytest.mark.usefixtures("knows_pieces")
+def test_a_predictor_may_be_told_to_read_everything_as_it_stands(here: Path) -> None:
+    assert not Predictor("encoder", mend=False).predict("استؤنفت المفاوصات أمس بين الطرفين.").notes
