@@ -73,7 +73,7 @@ class EncoderEngine:
     Args:
         folder: a checked model folder of kind ``encoder``.
         manifest: its manifest.
-        mend: whether words that a scanner misread are read as they most likely were.
+        mend: whether words that a scanner misread are read as they most likely were, where the model does so.
 
     Raises:
         ModelFolderError: where a file cannot be loaded.
@@ -113,7 +113,8 @@ class EncoderEngine:
             self._vote_weights = np.asarray(lexical["topic_weights"], dtype=np.float64)
         except (OSError, ValueError, KeyError, TypeError, RasdError) as error:
             raise ModelFolderError(f"{folder / FUNCTIONS_FILE}: not a readable set of functions ({error})") from None
-        self.mender = Mender.of(tokenizer, keep=self._matcher.knows) if mend else None
+        mends = mend and bool(manifest.engine.get("mends", True))
+        self.mender = Mender.of(tokenizer, keep=self._matcher.knows) if mends else None
         self._threads = usable_cores()
         head = self._tokenizer.encode(self._prefix.strip(), add_special_tokens=True).ids if self._prefix else None
         pieces = head if head is not None else self._tokenizer.encode("", add_special_tokens=True).ids

@@ -85,6 +85,10 @@ def test_the_manifest_and_the_card_name_the_teacher(here: Path) -> None:
     assert "tiny-bert" in teacher["base"]
 
 
+def test_the_fast_model_reads_what_looks_scanned_as_it_stands(here: Path) -> None:
+    assert [Predictor(m).manifest.engine["mends"] for m in ("encoder", "fast")] == [True, False]
+
+
 def test_it_decides_where_its_teacher_decides(here: Path) -> None:
     thresholds = [Predictor(m).manifest.calibration.thresholds.tolist() for m in ("encoder", "fast")]
     assert thresholds[0] == thresholds[1]

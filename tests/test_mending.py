@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference import Predictor
+from inference.encoder import EncoderEngine
 from inference.mending import LEAST_GAIN, SKELETONS, Mender
 from inference.text import clean_view
 
@@ -136,3 +138,11 @@ def test_a_prediction_says_what_was_read_otherwise_and_shows_the_words_as_they_s
 @pytest.mark.usefixtures("knows_pieces")
 def test_a_predictor_may_be_told_to_read_everything_as_it_stands(here: Path) -> None:
     assert not Predictor("encoder", mend=False).predict("استؤنفت المفاوصات أمس بين الطرفين.").notes
+
+
+@pytest.mark.usefixtures("knows_pieces")
+def test_a_model_may_be_one_that_does_not_mend(here: Path) -> None:
+    predictor = Predictor("encoder")
+    manifest = replace(predictor.manifest, engine={**predictor.manifest.engine, "mends": False})
+    assert EncoderEngine(predictor.folder, predictor.manifest).mender is not None
+    assert EncoderEngine(predictor.folder, manifest).mender is None

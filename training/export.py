@@ -92,6 +92,7 @@ def export_encoder(
     data_sha256: str,
     check: GoldCheck | None = None,
     examples: Sequence[str] = (),
+    mends: bool = True,
 ) -> Path:
     """Write the fine-tuned encoder's model folder, in int8 where that holds its accuracy.
 
@@ -108,6 +109,7 @@ def export_encoder(
         data_sha256: digest of the corpus.
         check: what int8 is checked on; where None, the model stays in fp32.
         examples: typical paragraphs, from which int8 learns which channels outlie.
+        mends: whether it mends what looks scanned, where its tokenizer lets it; see :mod:`inference.mending`.
     """
     engine = {
         "prefix": encoder.prefix,
@@ -115,6 +117,7 @@ def export_encoder(
         "asked_for": encoder.name,
         "text": encoder.text,
         "licence": licence_of(encoder.name),
+        "mends": mends,
     }
     manifest = Manifest(
         kind="encoder",
