@@ -23,7 +23,7 @@ from inference.text import View
 SKELETONS = ("بتثني", "جحخ", "دذ", "رز", "سش", "صض", "طظ", "عغ", "فق", "كل")
 _OTHERS = {letter: group.replace(letter, "") for group in SKELETONS for letter in group}
 _LETTERS = frozenset(map(chr, [*range(0x0621, 0x063B), *range(0x0641, 0x064B)]))
-_WORD = re.compile("[\u0621-\u063a\u0641-\u064a]+")
+_WORD = re.compile(f"[{''.join(sorted(_LETTERS))}]+")
 _START = "▁"
 
 # In nats, as all likelihoods here. Of a real paragraph's words two in a thousand gain as much by one letter, and more
