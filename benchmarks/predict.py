@@ -1,7 +1,7 @@
 """Measures predict against ``transformers.pipeline``, on the same checkpoint and the same paragraphs, in one run.
 
 ``python benchmarks/predict.py --corpus FILE.jsonl[.gz] [--rows N] [--shapes embedded arabert] [--tfidf FOLDER]
-[--fast FOLDER] [--json FILE]`` prints a table and one JSON object.
+[--fast FOLDER] [--rounds N] [--json FILE]`` prints a table and one JSON object.
 
 The checkpoints are the embedded encoder, and one of AraBERT-base's shape with random weights (what a layer computes
 takes as long whatever its weights are). Rasd serves the joint model with its heads, votes and evidence; the pipeline
@@ -12,11 +12,13 @@ batched, in bf16. Start-up is measured on processes: from their start to their e
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
 import itertools
 import json
 import os
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -52,11 +54,12 @@ from training.batches import tokenise_texts  # noqa: E402
 from training.encoders import Encoder, load_encoder  # noqa: E402
 from training.export import export_encoder  # noqa: E402
 from training.model import JointModel  # noqa: E402
-from training.quantise import MODEL_FILE, quantise  # noqa: E402
+from training.quantise import MODEL_FILE, SCHEMES, quantise, round_for  # noqa: E402
 from training.topics import load_watch_list  # noqa: E402
 
 WINDOW = 256
 _PACKAGES = ("torch", "transformers", "onnxruntime", "tokenizers", "numpy")
+Contender = Callable[[list[str]], Any]
 
 
 def read_texts(path: Path, rows: int) -> list[str]:
@@ -81,8 +84,8 @@ def arabert_shape(texts: list[str]) -> Encoder:
     return Encoder(model, tokenizer, "arabert-shape", "random weights of AraBERT-base's shape", "", 0)
 
 
-def export_both(encoder: Encoder, texts: list[str], work: Path) -> dict[str, Path]:
-    """Export a joint model with random heads in fp32 and in int8, outlying channels split off as in a training."""
+def export_all(encoder: Encoder, texts: list[str], work: Path) -> dict[str, Path]:
+    """Export a joint model with random heads in fp32 and in int8 as a training tries it, by the scheme's name."""
     watch_list = load_watch_list(ROOT / "configs" / "topics.yaml")
     joint = JointModel(encoder.model, topics=len(watch_list.taxonomy), functions=len(watch_list.functions))
     torch.nn.init.normal_(joint.query, std=0.05)
@@ -98,16 +101,22 @@ def export_both(encoder: Encoder, texts: list[str], work: Path) -> dict[str, Pat
         data_sha256="",
     )
     manifest, reduce_range = read_manifest(plain), not adds_int8_exactly()
+    engine = {**manifest.engine, "precision": "int8", "reduce_range": reduce_range}
+    rounded, typical = work / "rounded.onnx", tokenise_texts(encoder, texts[:32], max_tokens=WINDOW)
+    round_for(typical, plain / MODEL_FILE, rounded, reduce_range=reduce_range)
 
-    def fill(folder: Path) -> None:
+    def fill(folder: Path, two_steps: bool) -> None:
         for path in plain.iterdir():
             if path.name not in (MODEL_FILE, MANIFEST, SEAL):
                 shutil.copy(path, folder)
-        typical = tokenise_texts(encoder, texts[:32], max_tokens=WINDOW)
-        quantise(plain / MODEL_FILE, folder / MODEL_FILE, reduce_range=reduce_range, typical=typical)
+        quantise(rounded, folder / MODEL_FILE, reduce_range=reduce_range, two_steps=two_steps)
 
-    engine = {**manifest.engine, "precision": "int8", "reduce_range": reduce_range}
-    return {"fp32": plain, "int8": write_folder(work / "int8", replace(manifest, engine=engine), fill)}
+    folders = {"fp32": plain}
+    for place, (name, two_steps) in enumerate(SCHEMES.items()):
+        folders[name] = write_folder(
+            work / f"int8-{place}", replace(manifest, engine=engine), functools.partial(fill, two_steps=two_steps)
+        )
+    return folders
 
 
 def classifier(encoder: Encoder, folder: Path) -> Path:
@@ -122,7 +131,7 @@ def classifier(encoder: Encoder, folder: Path) -> Path:
     return folder
 
 
-def rate(run: Callable[[list[str]], Any], texts: list[str]) -> float:
+def rate(run: Contender, texts: list[str]) -> float:
     """Give paragraphs a second, after a few to warm up."""
     run(texts[:4])
     start = time.perf_counter()
@@ -130,26 +139,35 @@ def rate(run: Callable[[list[str]], Any], texts: list[str]) -> float:
     return len(texts) / (time.perf_counter() - start)
 
 
-def pipeline_rates(folder: Path, texts: list[str]) -> dict[str, float]:
-    """Time the pipeline as documented, and tuned."""
+def pipelines(folder: Path) -> dict[str, Contender]:
+    """Give the pipeline as documented, and tuned."""
     cut = {"truncation": True, "max_length": WINDOW}
     plain = pipeline("text-classification", model=str(folder))
     tuned = pipeline("text-classification", model=str(folder), dtype=torch.bfloat16)
-    ordered = sorted(texts, key=len)
     return {
-        "pipeline": rate(lambda t: plain(t, **cut), texts),
-        "pipeline tuned": rate(lambda t: tuned(t, batch_size=16, **cut), ordered),
+        "pipeline": lambda texts: plain(texts, **cut),
+        "pipeline tuned": lambda texts: tuned(sorted(texts, key=len), batch_size=16, **cut),
     }
+
+
+def rates_in_turn(contenders: dict[str, Contender], texts: list[str], rounds: int) -> dict[str, float]:
+    """Give each one's median rate over rounds in which all take turns: what else the machine does then hits all."""
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            found[name].append(rate(run, texts))
+    return {name: statistics.median(own) for name, own in found.items()}
 
 
 def measure(encoder: Encoder, texts: list[str], work: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Measure one checkpoint."""
     checkpoint = classifier(encoder, work / "checkpoint")
-    folders = export_both(encoder, texts, work)
-    rates = {f"rasd {p}": rate(Predictor(f).predict, texts) for p, f in folders.items()}
-    rates |= pipeline_rates(checkpoint, texts)
+    folders = export_all(encoder, texts, work)
+    contenders: dict[str, Contender] = {f"rasd {p}": Predictor(f).predict for p, f in folders.items()}
+    contenders |= pipelines(checkpoint)
     if options.fast:
-        rates["rasd fast"] = rate(Predictor(options.fast).predict, texts)
+        contenders["rasd fast"] = Predictor(options.fast).predict
+    rates = rates_in_turn(contenders, texts, options.rounds)
     config = encoder.model.config
     tokens = float(np.mean([min(len(e.ids), WINDOW) for e in encoder.tokenizer.encode_batch(texts)]))
     products = layer_products(config.hidden_size, config.intermediate_size) * config.num_hidden_layers
@@ -173,7 +191,7 @@ def print_table(result: dict[str, Any]) -> None:
     for shape, found in result["encoders"].items():
         print(f"{shape}: {found['base']}")
         for name, value in found["paragraphs_per_second"].items():
-            print(f"  {name:<16}{value:10.1f} paragraphs/s")
+            print(f"  {name:<36}{value:10.1f} paragraphs/s")
         print(f"  int8 is {found['times_pipeline']:.1f} times the pipeline, {found['times_tuned']:.1f} times it tuned")
         share = found["gops"] / found["measured_gops"]
         print(
@@ -201,6 +219,7 @@ def main() -> None:
     parser.add_argument("--fast", type=Path, help="a folder that rasd distill made")
     parser.add_argument("--json", type=Path, help="where the figures go, else to standard output")
     parser.add_argument("--runs", type=int, default=3, help="processes for each start-up time")
+    parser.add_argument("--rounds", type=int, default=3, help="times that all take their turn; medians are given")
     options = parser.parse_args()
     texts = read_texts(options.corpus, options.rows)
     torch.set_num_threads(usable_cores())

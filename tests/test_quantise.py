@@ -16,7 +16,7 @@ from inference.processor import adds_int8_exactly
 from tests import serving, tiny
 from training import quantise as module
 from training.export import write_onnx
-from training.quantise import SCHEMES, choose_precision, quantise
+from training.quantise import SCHEMES, choose_precision, quantise, round_for
 
 
 @pytest.fixture(scope="module")
@@ -67,34 +67,22 @@ def test_nothing_but_the_chosen_model_is_left(folder: Path) -> None:
     assert [p.name for p in folder.iterdir()] == ["model.onnx"]
 
 
-def exact_products(path: Path) -> list[tuple[int, ...]]:
-    graph = onnx.load(path).graph
-    shapes = {t.name: tuple(t.dims) for t in graph.initializer}
-    return [shapes[n.input[1]] for n in graph.node if n.op_type == "MatMul" and len(shapes.get(n.input[1], ())) == 2]
+def counted(path: Path, kind: str) -> int:
+    return sum(n.op_type == kind for n in onnx.load(path).graph.node)
 
 
-def test_a_second_try_keeps_every_product_in_int8(folder: Path) -> None:
+def test_what_attention_reads_is_read_in_two_steps_and_the_rest_in_one(folder: Path) -> None:
+    choose_precision(folder, scores_in_turn(0.9, 0.9))
+    layers, products = 2, 4
+    assert counted(folder / "model.onnx", "MatMulInteger") == layers * (products + 1)
+
+
+def test_a_second_try_reads_everything_in_two_steps(folder: Path) -> None:
     precision = choose_precision(folder, scores_in_turn(0.9, 0.89, 0.899))
     assert precision.name == "int8"
-    assert "int8, more outlying channels in fp32: topics macro-F1 0.8990" in precision.reason
-    assert not exact_products(folder / "model.onnx")
-
-
-def test_then_what_attention_reads_goes_back_to_fp32(folder: Path) -> None:
-    precision = choose_precision(folder, scores_in_turn(0.9, 0.89, 0.89, 0.899))
-    assert precision.name == "int8"
-    assert "int8, but fp32 in what attention reads: topics macro-F1 0.8990" in precision.reason
-    exact = exact_products(folder / "model.onnx")
-    assert len(exact) == 2, "query, key and value of each layer, and nothing else"
-    assert all(given == 3 * read for read, given in exact)
-
-
-def test_then_the_products_that_narrow_before_the_whole_model_does(folder: Path) -> None:
-    precision = choose_precision(folder, scores_in_turn(0.9, 0.89, 0.89, 0.89, 0.9))
-    assert precision.name == "int8"
-    exact = exact_products(folder / "model.onnx")
-    assert len(exact) == 6
-    assert is_int8(folder / "model.onnx"), "the products that widen are left"
+    assert "int8, all of it in two steps: topics macro-F1 0.8990" in precision.reason
+    layers, products = 2, 4
+    assert counted(folder / "model.onnx", "MatMulInteger") == layers * 2 * products
 
 
 def test_a_scorer_that_fails_leaves_the_fp32_model(folder: Path, fp32: Path) -> None:
@@ -106,8 +94,35 @@ def test_a_scorer_that_fails_leaves_the_fp32_model(folder: Path, fp32: Path) -> 
 
 def test_one_score_that_falls_is_enough_to_stay_in_fp32(folder: Path) -> None:
     low, other = {"topics": 0.9, "joint": 0.69}, {"topics": 0.8, "joint": 0.7}
-    turns = iter([{"topics": 0.9, "joint": 0.7}, low, other, low, other])
+    turns = iter([{"topics": 0.9, "joint": 0.7}, low, other])
     assert choose_precision(folder, lambda: next(turns)).name == "fp32"
+
+
+@pytest.mark.parametrize("reduce_range", [False, True])
+def test_weights_rounded_for_typical_texts_are_found_as_they_are(
+    fp32: Path, tmp_path: Path, reduce_range: bool
+) -> None:
+    round_for([[2, *range(10, 40), 3]], fp32, tmp_path / "rounded.onnx", reduce_range=reduce_range)
+    quantise(tmp_path / "rounded.onnx", tmp_path / "int8.onnx", reduce_range=reduce_range)
+    rounded, found = (
+        {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(tmp_path / f"{name}.onnx").graph.initializer}
+        for name in ("rounded", "int8")
+    )
+    names = [n.removesuffix("_quantized") for n in found if n.endswith("_quantized")]
+    assert names
+    for name in names:
+        read = found[f"{name}_quantized"].astype(np.float32) * found[f"{name}_scale"]
+        np.testing.assert_allclose(read, rounded[name], rtol=1e-4, atol=1e-7)
+
+
+def test_two_steps_err_less_than_one(fp32: Path, tmp_path: Path) -> None:
+    ids = [2, *range(10, 40), 3]
+    errors = []
+    for two_steps in (False, True):
+        quantise(fp32, tmp_path / "int8.onnx", reduce_range=False, two_steps=two_steps)
+        pairs = zip(run(fp32, ids), run(tmp_path / "int8.onnx", ids), strict=True)
+        errors.append(float(np.mean([np.abs(exact - rough).mean() for exact, rough in pairs])))
+    assert errors[1] < errors[0]
 
 
 @pytest.mark.parametrize("reduce_range", [False, True])

@@ -1,11 +1,11 @@
 """Makes the exported encoder int8, where that costs next to no accuracy.
 
-Weights of matrix products are quantised per output channel, the rows of the embedding table one by one; activations
-are quantised as they come. Texts are served one a run without padding, so an activation's scale depends on nothing
-but the text. Outlying channels are multiplied in fp32 on the side. The heads stay in fp32: they are small, and
-everything hangs on them. Where that loses too much on gold, twice as many channels count as outlying; where that still
-does, the products that attention reads stay in fp32, which halves the error for the least time; then the products that
-narrow as well, which leaves a third of it; and where that does, everything.
+Weights of matrix products are quantised per output channel, rounded for the least error of the products; the rows of
+the embedding table one by one; activations as they come, on a scale of each token's own, and in two steps where
+attention reads. Texts are served one a run without padding, so an activation's scale depends on nothing but the text.
+The heads stay in fp32: they are small, and everything hangs on them. Where that loses too much on gold, all products
+read their activations in two steps, which halves the error for a third more time; where that still does, everything
+stays in fp32.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from inference.gold import GoldRecord, gold_matrix
 from inference.metrics import evaluate_labels, macro_scores
 from inference.processor import adds_int8_exactly
 from inference.taxonomy import Taxonomy
-from training.fuse import NODE as ATTENTION
-from training.outliers import OUTLYING, split_outliers
+from training.activations import read_in_two_steps, scale_by_token
+from training.products import read_by_attention, weighted_products
+from training.rounding import round_weights
 
 MODEL_FILE = "model.onnx"
 MOST_LOSS = 0.005
@@ -38,34 +39,8 @@ _LEAST_TABLE = 100_000
 _HELD = ("topics", "joint")
 
 
-@dataclass(frozen=True)
-class Scheme:
-    """Which products of an encoder are int8.
-
-    Args:
-        outlying: share of a product's channels that may be taken out of it, 0 to 1.
-        leave_attention: leave in fp32 what attention reads: queries, keys and values.
-        leave_narrowing: leave products in fp32 whose result is narrower than what they read, or as narrow.
-    """
-
-    outlying: float = OUTLYING
-    leave_attention: bool = False
-    leave_narrowing: bool = False
-
-    def leaves(self, read: int, given: int, *, for_attention: bool) -> bool:
-        """Tell whether a product from ``read`` to ``given`` channels stays in fp32."""
-        return (self.leave_attention and for_attention) or (self.leave_narrowing and read >= given)
-
-
-# Fastest first: each costs more time than the one before, and leaves less error.
-SCHEMES = {
-    "int8": Scheme(),
-    "int8, more outlying channels in fp32": Scheme(2 * OUTLYING),
-    "int8, but fp32 in what attention reads": Scheme(leave_attention=True),
-    "int8, but fp32 in what attention reads and in the products that narrow": Scheme(
-        leave_attention=True, leave_narrowing=True
-    ),
-}
+# Fastest first, and whether all products read their activations in two steps.
+SCHEMES = {"int8": False, "int8, all of it in two steps": True}
 
 
 @dataclass(frozen=True)
@@ -118,17 +93,19 @@ def choose_precision(
     Args:
         folder: holds ``model.onnx`` in fp32; what is kept stands in its place.
         score: loads the folder's model and gives its scores, such as macro-F1, by name.
-        typical: token ids of typical texts, see :func:`quantise`.
+        typical: token ids of typical texts, for which weights are rounded, see :mod:`training.rounding`; where none,
+            each weight goes to the nearest.
         most: how far a score may fall.
     """
-    model, kept = folder / MODEL_FILE, folder / f"{MODEL_FILE}.fp32"
+    model, kept, rounded = (folder / f"{MODEL_FILE}{end}" for end in ("", ".fp32", ".rounded"))
     reduce_range = not adds_int8_exactly()
     before = score()
     told = [_told("fp32", before)]
     model.rename(kept)
     try:
-        for name, scheme in SCHEMES.items():
-            quantise(kept, model, reduce_range=reduce_range, typical=typical, scheme=scheme)
+        round_for(typical, kept, rounded, reduce_range=reduce_range)
+        for name, two_steps in SCHEMES.items():
+            quantise(rounded, model, reduce_range=reduce_range, two_steps=two_steps)
             after = score()
             told.append(_told(name, after))
             if all(after[part] >= before[part] - most for part in before):
@@ -137,6 +114,8 @@ def choose_precision(
     except Exception:
         kept.replace(model)
         raise
+    finally:
+        rounded.unlink(missing_ok=True)
     kept.replace(model)
     return Precision("fp32", f"int8 loses more than {most}: {'; '.join(told)}")
 
@@ -162,38 +141,44 @@ def score_engine(engine: Engine, check: GoldCheck, *, taxonomy: Taxonomy, calibr
     return {part: score for part, score in macro_scores(metrics).items() if part in _HELD}
 
 
-def quantise(
-    source: Path,
-    target: Path,
-    *,
-    reduce_range: bool,
-    typical: Sequence[Sequence[int]] = (),
-    scheme: Scheme | None = None,
-) -> None:
+def round_for(typical: Sequence[Sequence[int]], source: Path, target: Path, *, reduce_range: bool) -> None:
+    """Write an ONNX model whose weights are rounded for typical texts, which :func:`quantise` then finds exact.
+
+    Args:
+        typical: token ids of the texts; where none, the model is written as it is.
+        source: the model in fp32.
+        target: where the rounded model goes.
+        reduce_range: give weights 7 bits.
+    """
+    model = onnx.load(source)
+    if typical:
+        round_weights(model, typical, levels=64 if reduce_range else 127)
+    onnx.save(model, target)
+
+
+def quantise(source: Path, target: Path, *, reduce_range: bool, two_steps: bool = False) -> None:
     """Write an ONNX model with int8 weights.
 
     Args:
         source: the model in fp32.
         target: where the int8 model goes.
         reduce_range: give weights 7 bits.
-        typical: token ids of typical texts, from which outlying channels are told; where none, they are not.
-        scheme: which products are int8; where None, all.
+        two_steps: let all products read their activations in two steps, not only those for attention.
     """
-    scheme = scheme or Scheme()
     log = logging.getLogger()
     level = log.level
     # It advises, of every model, to run a step that gains nothing here.
     log.setLevel(logging.ERROR)
     exact = onnx.load(source)
-    left = _left(exact.graph, scheme)
-    if typical:
-        left += split_outliers(exact, typical, leave=left, most=scheme.outlying)
+    every = {n.name for n in weighted_products(exact.graph)}
+    twice = every if two_steps else {n.name for n in read_by_attention(exact.graph)}
+    scale_by_token(exact, every - twice)
+    read_in_two_steps(exact, twice)
     try:
         quantize_dynamic(
             exact,
             target,
             op_types_to_quantize=["MatMul"],
-            nodes_to_exclude=left,
             per_channel=True,
             reduce_range=reduce_range,
             weight_type=QuantType.QInt8,
@@ -204,26 +189,6 @@ def quantise(
     model = onnx.load(target)
     _quantise_tables(model.graph)
     onnx.save(model, target)
-
-
-def _left(graph: onnx.GraphProto, scheme: Scheme) -> list[str]:
-    """Give the names of the products with constant weights that a scheme leaves in fp32."""
-    shapes = {t.name: t.dims for t in graph.initializer}
-    products = {n.output[0]: n for n in graph.node if n.op_type == "MatMul" and len(shapes.get(n.input[1], ())) == 2}
-    made = {name: node for node in graph.node for name in node.output}
-    read = {_source(name, made, products) for n in graph.node if n.op_type == ATTENTION for name in n.input[:3]}
-    return [
-        node.name
-        for output, node in products.items()
-        if scheme.leaves(*shapes[node.input[1]], for_attention=output in read)
-    ]
-
-
-def _source(name: str, made: Mapping[str, onnx.NodeProto], products: Mapping[str, onnx.NodeProto]) -> str:
-    """Give the product that a value comes from by way of a bias and a split."""
-    while name not in products and name in made and made[name].op_type in ("Split", "Add"):
-        name = next((i for i in made[name].input if i in made), "")
-    return name
 
 
 def _quantise_tables(graph: onnx.GraphProto) -> None:
