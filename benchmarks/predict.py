@@ -103,13 +103,13 @@ def export_all(encoder: Encoder, texts: list[str], work: Path) -> dict[str, Path
     manifest, reduce_range = read_manifest(plain), not adds_int8_exactly()
     engine = {**manifest.engine, "precision": "int8", "reduce_range": reduce_range}
     rounded, typical = work / "rounded.onnx", tokenise_texts(encoder, texts[:32], max_tokens=WINDOW)
-    round_for(typical, plain / MODEL_FILE, rounded, reduce_range=reduce_range)
+    wide = round_for(typical, plain / MODEL_FILE, rounded, reduce_range=reduce_range)
 
     def fill(folder: Path, two_steps: bool) -> None:
         for path in plain.iterdir():
             if path.name not in (MODEL_FILE, MANIFEST, SEAL):
                 shutil.copy(path, folder)
-        quantise(rounded, folder / MODEL_FILE, reduce_range=reduce_range, two_steps=two_steps)
+        quantise(rounded, folder / MODEL_FILE, reduce_range=reduce_range, wide=wide, two_steps=two_steps)
 
     folders = {"fp32": plain}
     for place, (name, two_steps) in enumerate(SCHEMES.items()):

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from inference import Predictor
 from inference.processor import adds_int8_exactly
@@ -67,22 +68,23 @@ def test_nothing_but_the_chosen_model_is_left(folder: Path) -> None:
     assert [p.name for p in folder.iterdir()] == ["model.onnx"]
 
 
+LAYERS, PRODUCTS = 2, 4
+
+
 def counted(path: Path, kind: str) -> int:
     return sum(n.op_type == kind for n in onnx.load(path).graph.node)
 
 
 def test_what_attention_reads_is_read_in_two_steps_and_the_rest_in_one(folder: Path) -> None:
     choose_precision(folder, scores_in_turn(0.9, 0.9))
-    layers, products = 2, 4
-    assert counted(folder / "model.onnx", "MatMulInteger") == layers * (products + 1)
+    assert counted(folder / "model.onnx", "MatMulInteger") == LAYERS * (PRODUCTS + 1)
 
 
 def test_a_second_try_reads_everything_in_two_steps(folder: Path) -> None:
     precision = choose_precision(folder, scores_in_turn(0.9, 0.89, 0.899))
     assert precision.name == "int8"
     assert "int8, all of it in two steps: topics macro-F1 0.8990" in precision.reason
-    layers, products = 2, 4
-    assert counted(folder / "model.onnx", "MatMulInteger") == layers * 2 * products
+    assert counted(folder / "model.onnx", "MatMulInteger") == LAYERS * 2 * PRODUCTS
 
 
 def test_a_scorer_that_fails_leaves_the_fp32_model(folder: Path, fp32: Path) -> None:
@@ -113,6 +115,48 @@ def test_weights_rounded_for_typical_texts_are_found_as_they_are(
     for name in names:
         read = found[f"{name}_quantized"].astype(np.float32) * found[f"{name}_scale"]
         np.testing.assert_allclose(read, rounded[name], rtol=1e-4, atol=1e-7)
+
+
+CHANNELS, LOUD = 48, 7
+
+
+def lookup(path: Path, *, loud: float) -> Path:
+    """A model that looks tokens up in a table and multiplies what it finds; one token is louder than the others."""
+    rng = np.random.default_rng(0)
+    table, weight = (rng.normal(size=(20, n)).astype(np.float32)[:, :n] for n in (CHANNELS, CHANNELS))
+    table[LOUD] *= loud
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["t", "input_ids"], ["x"]), helper.make_node("MatMul", ["x", "w"], ["y"], "m")],
+        "g",
+        [
+            helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, "n"]),
+            helper.make_tensor_value_info("votes", TensorProto.FLOAT, [1, 2]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, "n", 20])],
+        [numpy_helper.from_array(table, "t"), numpy_helper.from_array(np.ascontiguousarray(weight.T), "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize(("loud", "wide"), [(1.0, frozenset()), (30.0, frozenset({"m"}))])
+def test_only_products_whose_activations_spread_widely_are_to_read_them_more_finely(
+    tmp_path: Path, loud: float, wide: frozenset[str]
+) -> None:
+    typical = [[1, 2, LOUD, *range(8, 20)]]
+    source = lookup(tmp_path / "fp32.onnx", loud=loud)
+    assert round_for(typical, source, tmp_path / "rounded.onnx", reduce_range=False) == wide
+    assert round_for([], source, tmp_path / "rounded.onnx", reduce_range=False) is None
+
+
+def test_products_that_read_more_finely_err_less_where_one_token_is_loud(tmp_path: Path) -> None:
+    source, ids = lookup(tmp_path / "fp32.onnx", loud=30), [1, 2, LOUD, 9]
+    errors = []
+    for wide in (frozenset[str](), frozenset({"m"}), None):
+        quantise(source, tmp_path / "int8.onnx", reduce_range=False, wide=wide)
+        (exact,), (rough,) = (run(p, ids) for p in (source, tmp_path / "int8.onnx"))
+        errors.append(np.abs(exact - rough)[0, [0, 1, 3]].mean())
+    assert errors[1] == errors[2] < errors[0] / 3
 
 
 def test_two_steps_err_less_than_one(fp32: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -42,10 +43,21 @@ def _source(name: str, made: Mapping[str, onnx.NodeProto], products: Mapping[str
     return name
 
 
-def moments(
-    model: onnx.ModelProto, names: Sequence[str], ids: Sequence[Sequence[int]]
-) -> dict[str, npt.NDArray[np.float32]]:
-    """Give the second moments of some tensors' channels over typical texts, each of shape ``(channels, channels)``.
+@dataclass(frozen=True)
+class Read:
+    """What typical texts show of a tensor that a product reads.
+
+    Args:
+        moment: shape ``(channels, channels)``; second moments of the channels.
+        spread: a text's largest value less its smallest, in root mean squares; the mean over texts.
+    """
+
+    moment: npt.NDArray[np.float32]
+    spread: float
+
+
+def observe(model: onnx.ModelProto, names: Sequence[str], ids: Sequence[Sequence[int]]) -> dict[str, Read]:
+    """Watch some tensors over typical texts.
 
     Args:
         model: an exported model in fp32.
@@ -62,11 +74,14 @@ def moments(
     silent = {
         i.name: np.zeros((1, i.shape[1]), dtype=np.float32) for i in session.get_inputs() if i.name != "input_ids"
     }
-    found: dict[str, npt.NDArray[np.float32]] = {}
+    sums: dict[str, npt.NDArray[np.float32]] = {}
+    spreads: dict[str, list[float]] = {name: [] for name in names}
     for one in ids:
         outputs = session.run(None, {"input_ids": np.asarray([one], dtype=np.int64), **silent})
         for name, value in zip(names, outputs, strict=True):
             own = value.reshape(-1, value.shape[-1])
-            found[name] = found.get(name, np.float32(0)) + own.T @ own
-    rows = sum(map(len, ids))
-    return {name: total / np.float32(rows) for name, total in found.items()}
+            sums[name] = sums.get(name, np.float32(0)) + own.T @ own
+            size = float(np.sqrt((own**2).mean()))
+            spreads[name].append(float(own.max() - own.min()) / size if size else 0.0)
+    rows = np.float32(sum(map(len, ids)))
+    return {name: Read(total / rows, float(np.mean(spreads[name]))) for name, total in sums.items()}

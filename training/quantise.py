@@ -1,17 +1,17 @@
 """Makes the exported encoder int8, where that costs next to no accuracy.
 
 Weights of matrix products are quantised per output channel, rounded for the least error of the products; the rows of
-the embedding table one by one; activations as they come, on a scale of each token's own, and in two steps where
-attention reads. Texts are served one a run without padding, so an activation's scale depends on nothing but the text.
-The heads stay in fp32: they are small, and everything hangs on them. Where that loses too much on gold, all products
-read their activations in two steps, which halves the error for a third more time; where that still does, everything
-stays in fp32.
+the embedding table one by one; activations as they come, and where they spread too widely for that, on a scale of each
+token's own, or for attention, which compares what it reads, in two steps. Texts are served one a run without padding,
+so an activation's scale depends on nothing but the text. The heads stay in fp32: they are small, and everything hangs
+on them. Where that loses too much on gold, all products read their activations in two steps, which halves the error for
+a third more time; where that still does, everything stays in fp32.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,15 @@ from inference.metrics import evaluate_labels, macro_scores
 from inference.processor import adds_int8_exactly
 from inference.taxonomy import Taxonomy
 from training.activations import read_in_two_steps, scale_by_token
-from training.products import read_by_attention, weighted_products
+from training.products import observe, read_by_attention, weighted_products
 from training.rounding import round_weights
 
 MODEL_FILE = "model.onnx"
 MOST_LOSS = 0.005
 MOST_TEXTS = 2000
 _LEAST_TABLE = 100_000
+# Root mean squares: normal activations spread over eight or nine, those of the embedded encoder over 15 to 200.
+MOST_SPREAD = 12.0
 _HELD = ("topics", "joint")
 
 
@@ -103,9 +105,9 @@ def choose_precision(
     told = [_told("fp32", before)]
     model.rename(kept)
     try:
-        round_for(typical, kept, rounded, reduce_range=reduce_range)
+        wide = round_for(typical, kept, rounded, reduce_range=reduce_range)
         for name, two_steps in SCHEMES.items():
-            quantise(rounded, model, reduce_range=reduce_range, two_steps=two_steps)
+            quantise(rounded, model, reduce_range=reduce_range, wide=wide, two_steps=two_steps)
             after = score()
             told.append(_told(name, after))
             if all(after[part] >= before[part] - most for part in before):
@@ -141,7 +143,9 @@ def score_engine(engine: Engine, check: GoldCheck, *, taxonomy: Taxonomy, calibr
     return {part: score for part, score in macro_scores(metrics).items() if part in _HELD}
 
 
-def round_for(typical: Sequence[Sequence[int]], source: Path, target: Path, *, reduce_range: bool) -> None:
+def round_for(
+    typical: Sequence[Sequence[int]], source: Path, target: Path, *, reduce_range: bool
+) -> frozenset[str] | None:
     """Write an ONNX model whose weights are rounded for typical texts, which :func:`quantise` then finds exact.
 
     Args:
@@ -149,21 +153,32 @@ def round_for(typical: Sequence[Sequence[int]], source: Path, target: Path, *, r
         source: the model in fp32.
         target: where the rounded model goes.
         reduce_range: give weights 7 bits.
+
+    Returns:
+        the names of the products whose activations spread too widely for one scale a text; None without texts.
     """
     model = onnx.load(source)
+    wide = None
     if typical:
-        round_weights(model, typical, levels=64 if reduce_range else 127)
+        products = weighted_products(model.graph)
+        read = observe(model, sorted({n.input[0] for n in products}), typical)
+        round_weights(model, read, levels=64 if reduce_range else 127)
+        wide = frozenset(n.name for n in products if read[n.input[0]].spread > MOST_SPREAD)
     onnx.save(model, target)
+    return wide
 
 
-def quantise(source: Path, target: Path, *, reduce_range: bool, two_steps: bool = False) -> None:
+def quantise(
+    source: Path, target: Path, *, reduce_range: bool, wide: Collection[str] | None = None, two_steps: bool = False
+) -> None:
     """Write an ONNX model with int8 weights.
 
     Args:
         source: the model in fp32.
         target: where the int8 model goes.
         reduce_range: give weights 7 bits.
-        two_steps: let all products read their activations in two steps, not only those for attention.
+        wide: names of the products that are to read their activations more finely; where None, all.
+        two_steps: let all products read their activations in two steps, whether wide or not.
     """
     log = logging.getLogger()
     level = log.level
@@ -171,8 +186,9 @@ def quantise(source: Path, target: Path, *, reduce_range: bool, two_steps: bool 
     log.setLevel(logging.ERROR)
     exact = onnx.load(source)
     every = {n.name for n in weighted_products(exact.graph)}
-    twice = every if two_steps else {n.name for n in read_by_attention(exact.graph)}
-    scale_by_token(exact, every - twice)
+    finer = every.intersection(every if wide is None else wide)
+    twice = every if two_steps else finer.intersection(n.name for n in read_by_attention(exact.graph))
+    scale_by_token(exact, finer - twice)
     read_in_two_steps(exact, twice)
     try:
         quantize_dynamic(

@@ -7,14 +7,14 @@ leave in the topics' logits from 0.025 to 0.011.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from training.products import moments, weighted_products
+from training.products import Read, weighted_products
 
 FloatArray = npt.NDArray[np.float32]
 # Share of the mean variance that is added to each channel's, which keeps the inverse stable.
@@ -22,20 +22,18 @@ _DAMPING = 0.01
 _BLOCK = 64
 
 
-def round_weights(model: onnx.ModelProto, ids: Sequence[Sequence[int]], *, levels: int) -> None:
+def round_weights(model: onnx.ModelProto, read: Mapping[str, Read], *, levels: int) -> None:
     """Put the weights of all products with a constant matrix on the grid that a quantiser will find.
 
     Args:
         model: an exported model in fp32; it is changed.
-        ids: token ids of typical texts, at least one.
+        read: what typical texts show of every tensor that such a product reads.
         levels: the largest whole number of the grid, such as 127; a column's largest weight stands for it.
     """
     weights = {t.name: t for t in model.graph.initializer}
-    products = weighted_products(model.graph)
-    read = moments(model, sorted({n.input[0] for n in products}), ids)
-    for product in products:
+    for product in weighted_products(model.graph):
         own = weights[product.input[1]]
-        rounded = round_matrix(numpy_helper.to_array(own), read[product.input[0]], levels=levels)
+        rounded = round_matrix(numpy_helper.to_array(own), read[product.input[0]].moment, levels=levels)
         own.CopyFrom(numpy_helper.from_array(rounded, own.name))
 
 
