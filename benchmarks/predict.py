@@ -3,8 +3,9 @@
 ``python benchmarks/predict.py --corpus FILE.jsonl[.gz] [--rows N] [--shapes embedded arabert] [--tfidf FOLDER]
 [--fast FOLDER] [--rounds N] [--json FILE]`` prints a table and one JSON object.
 
-The checkpoints are the embedded encoder, and one of AraBERT-base's shape with random weights (what a layer computes
-takes as long whatever its weights are). Rasd serves the joint model with its heads, votes and evidence; the pipeline
+The checkpoints are the embedded encoder, and one of AraBERT-base's shape with random weights. Those spread evenly, so
+its first int8 reads all activations as they come; trained weights may ask for more, and are then slower, though not
+than all of it in two steps. Rasd serves the joint model with its heads, votes and evidence; the pipeline
 classifies with a plain head on the same encoder, once as its documentation shows it, once tuned: sorted by length,
 batched, in bf16. Start-up is measured on processes: from their start to their end, with one answer between.
 """

@@ -123,7 +123,7 @@ CHANNELS, LOUD = 48, 7
 def lookup(path: Path, *, loud: float) -> Path:
     """A model that looks tokens up in a table and multiplies what it finds; one token is louder than the others."""
     rng = np.random.default_rng(0)
-    table, weight = (rng.normal(size=(20, n)).astype(np.float32)[:, :n] for n in (CHANNELS, CHANNELS))
+    table, weight = (rng.normal(size=shape).astype(np.float32) for shape in ((20, CHANNELS), (CHANNELS, 20)))
     table[LOUD] *= loud
     graph = helper.make_graph(
         [helper.make_node("Gather", ["t", "input_ids"], ["x"]), helper.make_node("MatMul", ["x", "w"], ["y"], "m")],
@@ -133,7 +133,7 @@ def lookup(path: Path, *, loud: float) -> Path:
             helper.make_tensor_value_info("votes", TensorProto.FLOAT, [1, 2]),
         ],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, "n", 20])],
-        [numpy_helper.from_array(table, "t"), numpy_helper.from_array(np.ascontiguousarray(weight.T), "w")],
+        [numpy_helper.from_array(table, "t"), numpy_helper.from_array(weight, "w")],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path

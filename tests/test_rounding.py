@@ -32,7 +32,7 @@ def error(rounded: np.ndarray, read: np.ndarray) -> float:
 
 @pytest.mark.parametrize("levels", [64, 127])
 def test_products_err_less_than_with_the_nearest_whole_numbers(levels: int) -> None:
-    typical, others = activations(800, common=3.0), activations(800, common=3.0)[::-1]
+    typical, others = np.split(activations(1600, common=3.0), 2)
     rounded = round_matrix(WEIGHT, typical.T @ typical / len(typical), levels=levels)
     assert error(rounded, others) < 0.5 * error(nearest(WEIGHT, levels), others)
 

@@ -15,8 +15,6 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from training.products import weighted_products
-
 _LEAST = "rasd.least"
 
 
@@ -27,6 +25,8 @@ def scale_by_token(model: onnx.ModelProto, names: Collection[str]) -> None:
         model: an exported model in fp32; it is changed.
         names: of the products.
     """
+    if not names:
+        return
     model.graph.initializer.append(numpy_helper.from_array(np.array([1e-12], dtype=np.float32), _LEAST))
 
     def even(source: str) -> list[onnx.NodeProto]:
@@ -80,11 +80,10 @@ def _rewrite(
     replace: Callable[[onnx.NodeProto], list[onnx.NodeProto]],
 ) -> None:
     """Put nodes before what the named products read, once for each such value, and others in place of the products."""
-    wanted = {n.name for n in weighted_products(graph)}.intersection(names)
     nodes: list[onnx.NodeProto] = []
     prepared: set[str] = set()
     for node in graph.node:
-        if node.name not in wanted:
+        if node.name not in names:
             nodes.append(node)
             continue
         if node.input[0] not in prepared:

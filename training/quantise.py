@@ -95,8 +95,8 @@ def choose_precision(
     Args:
         folder: holds ``model.onnx`` in fp32; what is kept stands in its place.
         score: loads the folder's model and gives its scores, such as macro-F1, by name.
-        typical: token ids of typical texts, for which weights are rounded, see :mod:`training.rounding`; where none,
-            each weight goes to the nearest.
+        typical: token ids of typical texts, for which weights are rounded and which tell where activations spread
+            widely, see :func:`round_for`; where none, each weight goes to the nearest and all is read finely.
         most: how far a score may fall.
     """
     model, kept, rounded = (folder / f"{MODEL_FILE}{end}" for end in ("", ".fp32", ".rounded"))
@@ -180,16 +180,16 @@ def quantise(
         wide: names of the products that are to read their activations more finely; where None, all.
         two_steps: let all products read their activations in two steps, whether wide or not.
     """
+    exact = onnx.load(source)
+    every = {n.name for n in weighted_products(exact.graph)}
+    finer = every if wide is None else every.intersection(wide)
+    twice = every if two_steps else finer.intersection(n.name for n in read_by_attention(exact.graph))
+    scale_by_token(exact, finer - twice)
+    read_in_two_steps(exact, twice)
     log = logging.getLogger()
     level = log.level
     # It advises, of every model, to run a step that gains nothing here.
     log.setLevel(logging.ERROR)
-    exact = onnx.load(source)
-    every = {n.name for n in weighted_products(exact.graph)}
-    finer = every.intersection(every if wide is None else wide)
-    twice = every if two_steps else finer.intersection(n.name for n in read_by_attention(exact.graph))
-    scale_by_token(exact, finer - twice)
-    read_in_two_steps(exact, twice)
     try:
         quantize_dynamic(
             exact,
