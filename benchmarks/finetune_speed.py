@@ -16,10 +16,12 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -50,7 +52,8 @@ LEVERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("+ texts of like length together, heads probed first", {}),
     ("+ bf16", {"precision": "auto"}),
     ("+ low layers frozen", {"freeze_layers": -1}),
-    ("+ frozen layers read once (rasd train)", {"frozen_cache_gb": -1}),
+    ("+ frozen layers read once", {"frozen_cache_gb": -1}),
+    ("+ dropout drawn as bytes (rasd train)", {}),
 )
 
 
@@ -113,6 +116,13 @@ def stock(task: Task, data: Mapping[str, Dataset], encoder: Any, config: Config,
     return model.eval()
 
 
+@contextmanager
+def torchs_dropout() -> Iterator[None]:
+    """Let fine-tuning draw its dropout as torch does meanwhile."""
+    with mock.patch("training.finetune.byte_dropout", return_value=nullcontext()):
+        yield
+
+
 def run(task: Task, name: str, training: Mapping[str, Any]) -> dict[str, Any]:
     """Fine-tune once; give time and quality."""
     config = task.config.model_copy(update={"training": task.config.training.model_copy(update=dict(training))})
@@ -126,14 +136,15 @@ def run(task: Task, name: str, training: Mapping[str, Any]) -> dict[str, Any]:
         if name == LEVERS[0][0]:
             model = stock(task, data, encoder, config, Path(work))
         else:
-            tuned = finetune(
-                encoder,
-                data["train"],
-                data["validation"],
-                labels=task.labels["train"],
-                config=config,
-                work=Path(work),
-            )
+            with nullcontext() if name == LEVERS[-1][0] else torchs_dropout():
+                tuned = finetune(
+                    encoder,
+                    data["train"],
+                    data["validation"],
+                    labels=task.labels["train"],
+                    config=config,
+                    work=Path(work),
+                )
             model = tuned.model
         wall, cpu = time.perf_counter() - started, time.process_time() - processor
     result = {"name": name, "seconds": wall, "cpu": cpu}

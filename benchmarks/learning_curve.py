@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ from inference.metrics import macro_scores
 MODELS = ("weak", "tfidf", "encoder")
 
 
+def names_of(golds: list[str]) -> dict[str, str]:
+    """Give each gold's name in the report: its file's, or where two files share one, its path."""
+    files = Counter(Path(gold).name for gold in golds)
+    return {gold: Path(gold).name if files[Path(gold).name] == 1 else gold for gold in golds}
+
+
 def train_and_score(settings: list[str], golds: list[str], folder: Path) -> dict[str, Any]:
     """Run one training and give the metrics of its models on every gold."""
     own = [f"output.models={folder / 'models'}", f"output.tracking_uri=sqlite:///{folder / 'mlflow.db'}"]
@@ -33,7 +40,7 @@ def train_and_score(settings: list[str], golds: list[str], folder: Path) -> dict
     started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     result: dict[str, Any] = {"settings": settings, "minutes": (time.perf_counter() - started) / 60}
-    for gold in golds:
+    for gold, name in names_of(golds).items():
         for model in MODELS:
             command = [sys.executable, "-m", "inference.cli", "evaluate", "--json", "--gold", gold]
             done = subprocess.run(
@@ -41,7 +48,7 @@ def train_and_score(settings: list[str], golds: list[str], folder: Path) -> dict
             )
             metrics = json.loads(done.stdout)
             scores = {part: round(value, 3) for part, value in macro_scores(metrics).items()}
-            result[f"{model} on {Path(gold).name}"] = scores
+            result[f"{model} on {name}"] = scores
     return result
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import mending, peer_runs, perturbations, processes, public_data, robustness, scaling
+from benchmarks import learning_curve, mending, peer_runs, perturbations, processes, public_data, robustness, scaling
 from benchmarks.machine import in_a_line, machine
 from benchmarks.perturbations import PERTURBATIONS, perturb
 from benchmarks.public_data import Pair
@@ -23,6 +23,7 @@ from tests import tiny
 from tests.test_mending import mender
 
 SCRIPTS = [
+    "finetune_speed",
     "label_models",
     "labelling",
     "learning_curve",
@@ -34,6 +35,7 @@ SCRIPTS = [
     "scaling",
     "scaling_parts",
     "seed_diversity",
+    "seed_spread",
 ]
 TEXT = "وقّعت وزارة الدفاع عقداً لشراء 12 صاروخاً و١٥ مدرعة إلى المسؤولين، بلا شكوى."
 
@@ -52,6 +54,11 @@ def test_the_machine_is_named_with_the_versions_that_are_installed():
     assert found["packages"] == {"numpy": np.__version__}
     assert found["cores"] >= 1
     assert in_a_line(found).endswith(f"numpy {np.__version__}")
+
+
+def test_two_golds_of_one_file_name_are_told_apart():
+    golds = ["seeds/gold.jsonl", "other/gold.jsonl", "news/dev.jsonl"]
+    assert list(learning_curve.names_of(golds).values()) == ["seeds/gold.jsonl", "other/gold.jsonl", "dev.jsonl"]
 
 
 # Perturbations

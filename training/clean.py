@@ -20,6 +20,7 @@ from inference.lexicon import Matcher
 from inference.taxonomy import STANCES, Taxonomy
 from training.batches import Collator, build_dataset, use_bf16
 from training.config import Config
+from training.dropout import byte_dropout
 from training.encoders import Encoder
 from training.model import JointModel, joint_loss
 from training.trainer import parameter_groups
@@ -97,14 +98,15 @@ def refine(
     optimiser = torch.optim.AdamW(groups)
     torch.manual_seed(config.seed)
     model.train()
-    for epoch in range(t.clean_epochs):
-        for batch in tqdm(loader, desc=f"Clean labels, epoch {epoch + 1} of {t.clean_epochs}"):
-            on = {k: v.to(device) for k, v in batch.items()}
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=use_bf16(t.precision)):
-                output = model(on["input_ids"], on["attention_mask"], on["votes"])
-            loss = joint_loss(output, on["topics"], on["stance"], stance_weight=t.stance_weight)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(trained, 1.0)
-            optimiser.step()
+    with byte_dropout(model, model.encoder):
+        for epoch in range(t.clean_epochs):
+            for batch in tqdm(loader, desc=f"Clean labels, epoch {epoch + 1} of {t.clean_epochs}"):
+                on = {k: v.to(device) for k, v in batch.items()}
+                with torch.autocast(device.type, dtype=torch.bfloat16, enabled=use_bf16(t.precision)):
+                    output = model(on["input_ids"], on["attention_mask"], on["votes"])
+                loss = joint_loss(output, on["topics"], on["stance"], stance_weight=t.stance_weight)
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(trained, 1.0)
+                optimiser.step()
     model.eval()

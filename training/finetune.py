@@ -18,6 +18,7 @@ from training import processes
 from training.batches import Collator, use_bf16
 from training.checkpoints import Checkpoint, Checkpoints, newest
 from training.config import Config, TrainingConfig
+from training.dropout import byte_dropout
 from training.encoders import Encoder
 from training.frozen import ROW, StateCollator, States, keep_states
 from training.halves import Halves
@@ -175,7 +176,8 @@ def _fit(
             Checkpoints(minutes=t.checkpoint_minutes, setting=_setting(t)),
         ],
     )
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
+    with byte_dropout(model, model.encoder):
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
     # Mixed precision wraps the forward pass; what is exported and scored is the plain fp32 model.
     plain: JointModel = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     if t.gradient_checkpointing:
