@@ -2,7 +2,8 @@
 
 The teacher reads the corpus and whatever else the user brings; its probabilities are what the student learns, by the
 same fine-tuning, the same votes beside the tokens and the same export as the teacher's own. The student begins as the
-lowest layers of the pretrained encoder, which keep most of what a shortened one can know (Sajjad et al., 2023).
+lowest layers of the pretrained encoder, which keep most of what a shortened one can know (Sajjad et al., 2023). Its
+embeddings learn too: where few layers are left to tell what a word means, much of what there is to learn lies in them.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def _distill(config: Config, models: Path, *, teacher: str, sources: Sequence[st
 
 
 def shorten(model: Any, layers: int) -> int:
-    """Keep the lowest layers of a BERT-like encoder, and its embeddings as they were pretrained.
+    """Keep the lowest layers of a BERT-like encoder.
 
     Args:
         model: the transformer; it is changed.
@@ -130,7 +131,6 @@ def shorten(model: Any, layers: int) -> int:
         raise ConfigError(f"distill.layers: {layers} of the teacher's {before} layers are no fewer; ask for fewer")
     del stack[layers:]
     model.config.num_hidden_layers = layers
-    model.embeddings.requires_grad_(False)
     return before
 
 
