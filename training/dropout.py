@@ -64,6 +64,9 @@ def drop(values: torch.Tensor, rate: float) -> torch.Tensor:
     Args:
         values: any shape; on a processor.
         rate: the share, 0 to 1; it is rounded to 256ths.
+
+    Raises:
+        ValueError: where nothing would be left.
     """
     dropped = round(rate * _BYTES)
     if not 0 <= dropped < _BYTES:
