@@ -16,8 +16,8 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,11 +116,9 @@ def stock(task: Task, data: Mapping[str, Dataset], encoder: Any, config: Config,
     return model.eval()
 
 
-@contextmanager
-def torchs_dropout() -> Iterator[None]:
+def torchs_dropout() -> AbstractContextManager[Any]:
     """Let fine-tuning draw its dropout as torch does meanwhile."""
-    with mock.patch("training.finetune.byte_dropout", return_value=nullcontext()):
-        yield
+    return mock.patch("training.finetune.byte_dropout", return_value=nullcontext())
 
 
 def run(task: Task, name: str, training: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def test_a_training_encoder_gives_on_average_what_torchs_dropout_gives(kind: str
     torch.manual_seed(2)
     with torch.no_grad():
         mean, deviation = moments(read(encoder, many))
-        with byte_dropout(encoder, encoder):
+        with byte_dropout(encoder):
             own_mean, own_deviation = moments(read(encoder, many))
     error = deviation.clamp(min=1e-3) * (2 / DRAWS) ** 0.5
     assert float(((own_mean - mean) / error).abs().max()) < 6
@@ -123,7 +123,7 @@ def test_a_training_encoder_gives_on_average_what_torchs_dropout_gives(kind: str
 def test_without_dropout_a_training_encoder_says_what_it_says_otherwise() -> None:
     encoder, inputs = bert(attention=1e-9), batch()
     wanted = read(encoder.eval(), inputs)
-    with byte_dropout(encoder, encoder):
+    with byte_dropout(encoder):
         found = read(encoder.train(), inputs)
     assert torch.allclose(found[inputs["attention_mask"].bool()], wanted[inputs["attention_mask"].bool()], atol=1e-5)
 
@@ -132,7 +132,7 @@ def test_padding_is_never_attended_to() -> None:
     encoder, inputs = bert(attention=0.3), batch()
     other = {**inputs, "input_ids": inputs["input_ids"].where(inputs["attention_mask"].bool(), 42)}
     found = []
-    with byte_dropout(encoder, encoder):
+    with byte_dropout(encoder):
         for own in (inputs, other):
             torch.manual_seed(4)
             found.append(read(encoder, own)[1, :7])
@@ -144,7 +144,7 @@ def test_the_joint_model_is_put_back_as_it_was_even_after_a_failure() -> None:
     kinds = [type(m) for m in model.modules()]
 
     def fail() -> None:
-        with byte_dropout(model, model.encoder):
+        with byte_dropout(model):
             assert [type(m) for m in model.modules()] != kinds
             assert model.encoder.config._attn_implementation != "sdpa"
             raise RuntimeError("stop")
@@ -158,7 +158,7 @@ def test_the_joint_model_is_put_back_as_it_was_even_after_a_failure() -> None:
 def test_outside_of_training_nothing_is_dropped() -> None:
     encoder, inputs = bert(hidden=0.3, attention=0.3).eval(), batch()
     wanted = read(encoder, inputs)
-    with byte_dropout(encoder, encoder):
+    with byte_dropout(encoder):
         assert torch.equal(read(encoder, inputs), wanted)
 
 
@@ -177,6 +177,6 @@ def test_an_encoder_with_masks_of_its_own_trains_to_what_it_says() -> None:
     encoder, inputs = ModernBertModel(config), batch()
     seen = inputs["attention_mask"].bool()
     wanted = read(encoder.eval(), inputs)[seen]
-    with byte_dropout(encoder, encoder):
+    with byte_dropout(encoder):
         found = read(encoder.train(), inputs)[seen]
     assert torch.allclose(found, wanted, atol=1e-4)

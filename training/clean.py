@@ -98,7 +98,7 @@ def refine(
     optimiser = torch.optim.AdamW(groups)
     torch.manual_seed(config.seed)
     model.train()
-    with byte_dropout(model, model.encoder):
+    with byte_dropout(model):
         for epoch in range(t.clean_epochs):
             for batch in tqdm(loader, desc=f"Clean labels, epoch {epoch + 1} of {t.clean_epochs}"):
                 on = {k: v.to(device) for k, v in batch.items()}

@@ -97,7 +97,7 @@ def _attend(
         return found
     scores = torch.matmul(query * (scaling or query.shape[-1] ** -0.5), key.transpose(2, 3))
     if mask is not None:
-        # One row for all heads: to mask each head's scores takes as long as the product that made them.
+        # Made once for all heads.
         least = torch.finfo(scores.dtype).min
         scores = scores + torch.zeros_like(mask, dtype=scores.dtype).masked_fill_(~mask, least)
     weights = drop(scores.softmax(-1), dropout)
@@ -105,15 +105,15 @@ def _attend(
 
 
 @contextmanager
-def byte_dropout(model: nn.Module, encoder: PreTrainedModel) -> Iterator[None]:
+def byte_dropout(model: nn.Module) -> Iterator[None]:
     """Let a model draw its dropout as bytes meanwhile.
 
     An encoder that does not take its attention from transformers' interface keeps its own there.
 
     Args:
-        model: holds the encoder; it is changed and put back.
-        encoder: the transformer in it.
+        model: an encoder, or what holds one; it is changed and put back.
     """
+    encoder = next(m for m in model.modules() if isinstance(m, PreTrainedModel))
     layers = [m for m in model.modules() if type(m) is nn.Dropout]
     before = encoder.config._attn_implementation
     swaps = before == "sdpa" and encoder._supports_attention_backend

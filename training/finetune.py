@@ -176,7 +176,7 @@ def _fit(
             Checkpoints(minutes=t.checkpoint_minutes, setting=_setting(t)),
         ],
     )
-    with byte_dropout(model, model.encoder):
+    with byte_dropout(model):
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
     # Mixed precision wraps the forward pass; what is exported and scored is the plain fp32 model.
     plain: JointModel = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
