@@ -6,6 +6,7 @@ import csv
 import importlib
 import json
 import random
+import subprocess
 import sys
 import unicodedata
 from pathlib import Path
@@ -47,6 +48,13 @@ def test_every_script_says_how_it_is_used(name, monkeypatch, capsys):
         importlib.import_module(f"benchmarks.{name}").main()
     assert ended.value.code == 0
     assert "usage:" in capsys.readouterr().out
+
+
+def test_a_script_that_is_imported_sets_nothing_for_the_process_or_its_children():
+    imports = "; ".join(f"import benchmarks.{name}" for name in ("label_models", "labelling"))
+    code = f"import os; before = dict(os.environ); {imports}; print(before == dict(os.environ))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tiny.ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
 
 
 def test_the_machine_is_named_with_the_versions_that_are_installed():
