@@ -51,6 +51,12 @@ class Calibration:
         sure = np.clip(probabilities, _SMALLEST, 1 - _SMALLEST)
         return np.asarray((np.log(sure) - np.log1p(-sure) - self.topic_shift) / self.topic_scale)
 
+    def stance_logits(self, probabilities: FloatArray) -> FloatArray:
+        """Give logits that :meth:`stance_probabilities` makes these probabilities of, shape ``(rows, topics, 3)``."""
+        return np.asarray(
+            (np.log(np.clip(probabilities, _SMALLEST, 1)) - self.stance_shift) / self.stance_scale[:, None]
+        )
+
     def unshifted_stance(self, probabilities: FloatArray) -> FloatArray:
         """Take the shift out of stance probabilities, shape ``(rows, topics, 3)``; the scale stays in them."""
         return _softmax(np.log(np.clip(probabilities, _SMALLEST, 1)) - self.stance_shift)

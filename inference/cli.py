@@ -16,7 +16,7 @@ from inference.predictor import Predictor, load
 from inference.reading import BadRow, Row, read_rows, read_stream
 from inference.results import Prediction
 
-_MODEL_HELP = "champion, encoder, fast, tfidf, weak, a model folder or an MLflow URI"
+_MODEL_HELP = "champion, encoder, cascade, fast, tfidf, weak, a model folder or an MLflow URI"
 _BATCH = 64
 _FAILED = 2
 _INTERRUPTED = 130

@@ -32,6 +32,7 @@ class Scores:
         spans: per topic, candidates for evidence.
         windows: how many windows the text was read in.
         mended: words that look misread by a scanner, and what they were read as.
+        by: which of several models gave them; empty where there is one.
     """
 
     topics: npt.NDArray[np.float64]
@@ -39,6 +40,7 @@ class Scores:
     spans: tuple[tuple[Span, ...], ...]
     windows: int = 1
     mended: tuple[tuple[str, str], ...] = ()
+    by: str = ""
 
 
 class Engine(Protocol):
@@ -62,6 +64,10 @@ def make_engine(folder: Path, manifest: Manifest, *, mend: bool = True) -> Engin
         from inference.encoder import EncoderEngine
 
         return EncoderEngine(folder, manifest, mend=mend)
+    if manifest.kind == "cascade":
+        from inference.cascade import CascadeEngine
+
+        return CascadeEngine(folder, manifest, mend=mend)
     if manifest.kind == "tfidf":
         from inference.tfidf import TfidfEngine
 

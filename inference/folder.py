@@ -25,11 +25,15 @@ from inference.text import NORMALISER_VERSION
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 SEAL = "manifest.json.sha256"
+# The two parts of a cascade, each a model folder of its own within it.
+FIRST, SECOND = "fast", "encoder"
+_ENCODER = ("model.onnx", "tokenizer.json", "functions.json")
 # What the engine of each kind loads: a file that no hash covers is not to be trusted.
 LOADED = {
-    "encoder": ("model.onnx", "tokenizer.json", "functions.json"),
+    "encoder": _ENCODER,
     "tfidf": ("model.skops",),
     "weak": ("weak.json",),
+    "cascade": tuple(f"{part}/{name}" for part in (FIRST, SECOND) for name in (*_ENCODER, MANIFEST, SEAL)),
 }
 KINDS = tuple(LOADED)
 
@@ -39,7 +43,7 @@ class Manifest:
     """What a model folder says of itself.
 
     Args:
-        kind: ``encoder``, ``tfidf`` or ``weak``.
+        kind: ``encoder``, ``tfidf``, ``weak`` or ``cascade``.
         name: the model's name, for people.
         base: the pretrained encoder it was made from, or what else it is made of.
         taxonomy: the topics.

@@ -19,7 +19,7 @@ from inference.results import ArticlePrediction, Evidence, Paragraph, Prediction
 from inference.taxonomy import STANCES
 from inference.views import views
 
-NAMES = ("champion", "encoder", "fast", "tfidf", "weak")
+NAMES = ("champion", "encoder", "cascade", "fast", "tfidf", "weak")
 CHAMPION_FILE = "champion.json"
 _ENV_MODELS = "RASD_MODELS"
 _MOSTLY_ARABIC = 0.3
@@ -47,7 +47,7 @@ def resolve_model(model: str | Path, *, models: Path | None = None) -> Path:
     """Give the model folder that a name, a path or an MLflow URI stands for.
 
     Args:
-        model: ``champion``, ``encoder``, ``tfidf``, ``weak``, a folder, or an MLflow URI such as
+        model: ``champion``, ``encoder``, ``cascade``, ``fast``, ``tfidf``, ``weak``, a folder, or an MLflow URI such as
             ``models:/rasd@champion``.
         models: the models folder that a name is looked for in; None for the usual one.
 
@@ -107,7 +107,8 @@ class Predictor:
     @property
     def on_gpu(self) -> bool:
         """Whether a GPU, where there is one, computes this model: an encoder that is served in fp32."""
-        return self.manifest.kind == "encoder" and self.manifest.engine.get("precision", "fp32") == "fp32"
+        encoder = self.manifest.kind in ("encoder", "cascade")
+        return encoder and self.manifest.engine.get("precision", "fp32") == "fp32"
 
     @overload
     def predict(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]
@@ -183,7 +184,8 @@ class Predictor:
         if scores.mended:
             notes.append(_mended(scores.mended))
         evidence.sort(key=lambda e: -e.weight)
-        return Prediction(text, topics, tuple(evidence), self.description, language, tuple(notes))
+        answered = self.description if not scores.by else f"{self.manifest.kind} ({scores.by}): {self.manifest.base}"
+        return Prediction(text, topics, tuple(evidence), answered, language, tuple(notes))
 
     def _nothing(self, text: str) -> Prediction:
         third = {s: 1 / len(STANCES) for s in STANCES}
@@ -247,7 +249,7 @@ def predict(texts: str | Sequence[str], *, model: str | Path = "champion") -> Pr
 
     Args:
         texts: one text, or several.
-        model: ``champion``, ``encoder``, ``tfidf``, ``weak``, a model folder, or an MLflow URI.
+        model: ``champion``, ``encoder``, ``cascade``, ``fast``, ``tfidf``, ``weak``, a model folder, or an MLflow URI.
 
     Returns:
         one prediction for one text; for several a list in the same order.

@@ -66,7 +66,7 @@ class Prediction:
         text: the text as it was handed in.
         topics: topic id to what is said of it, for every topic of the watch list.
         evidence: spans for the present topics, strongest first.
-        model: the name, kind and base of the model that answered.
+        model: the kind and base of the model that answered; of a cascade also which of its two.
         language: ``ar``, ``other`` (letters, but hardly any Arabic) or ``none`` (no letters at all).
     """
 

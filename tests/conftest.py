@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import ipaddress
+import json
 import os
 import shutil
 import socket
@@ -79,6 +80,22 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert main(["train", "--config", "tiny.yaml"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def distilled(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the trained project, in which its encoder was distilled on paragraphs without labels."""
+    from inference.cli import main
+    from tests import tiny
+
+    folder = tmp_path_factory.mktemp("distilled") / "project"
+    shutil.copytree(trained, folder)
+    rows = [{"text": f"{r['text']} وكتب المراسل ذلك مساء."} for r in tiny.corpus(64)[48:]]
+    (folder / "more.jsonl").write_text("\n".join(json.dumps(r, ensure_ascii=False) for r in rows), "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["distill", "--input", "more.jsonl", *tiny.DISTILLING]) == 0
     return folder
 
 

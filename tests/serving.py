@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from inference import Predictor
 from inference.calibration import Calibration
+from inference.folder import FIRST, SECOND
 from tests import tiny
+from training.cascade import write_cascade
 from training.encoders import Encoder, load_encoder
 from training.export import export_encoder, export_tfidf, export_weak
 from training.labeling import Applier
@@ -76,16 +80,18 @@ def gold_check(rows: int = 8) -> GoldCheck:
     )
 
 
-def encoder_folder(target: Path, work: Path, *, check: GoldCheck | None = None) -> Path:
+def encoder_folder(
+    target: Path, work: Path, *, check: GoldCheck | None = None, seed: int = 1, shift: float = 0.0
+) -> Path:
     """A model folder of kind ``encoder``, window 48 tokens; in int8 where there is something to check that on."""
-    model, encoder = joint_model(work / "tiny-bert")
+    model, encoder = joint_model(work / "tiny-bert", seed=seed)
     return export_encoder(
         target,
         model,
         encoder,
         functions=WATCH_LIST.functions,
         taxonomy=WATCH_LIST.taxonomy,
-        calibration=Calibration.identity(TOPICS),
+        calibration=replace(Calibration.identity(TOPICS), topic_shift=np.full(TOPICS, shift)),
         max_tokens=48,
         training={},
         data_sha256="",
@@ -93,8 +99,20 @@ def encoder_folder(target: Path, work: Path, *, check: GoldCheck | None = None) 
     )
 
 
+def cascade_folder(target: Path, work: Path) -> Path:
+    """A model folder of kind ``cascade``, in which every second text or so reaches the second encoder."""
+    fast = encoder_folder(work / "parts" / FIRST, work / "fast-base", seed=2, shift=-2.0)
+    encoder = encoder_folder(work / "parts" / SECOND, work / "encoder-base")
+    texts = [str(r["text"]) for r in tiny.corpus(16)]
+    said = np.array([[t.probability for t in p.topics.values()] for p in Predictor(fast).predict(texts)])
+    answers = WeakLabels((said >= np.quantile(said, 0.8, axis=0)).astype(float), weak_labels(16).stance)
+    return write_cascade(target, texts, answers, fast=fast, encoder=encoder, keep=1.0, training={}).folder
+
+
 def folder(kind: str, target: Path, work: Path) -> Path:
     """A model folder of a kind."""
+    if kind == "cascade":
+        return cascade_folder(target, work)
     if kind == "encoder":
         return encoder_folder(target, work, check=gold_check())
     return (weak_folder if kind == "weak" else tfidf_folder)(target)

@@ -28,20 +28,7 @@ from training.encoders import load_encoder
 from training.expert import LARGEST_ODDS, without_expert
 from training.teacher import consulted
 
-OPTIONS = ["--config", "tiny.yaml", "--set", "distill.layers=1", "--set", "distill.epochs=2"]
-
-
-@pytest.fixture(scope="module")
-def distilled(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the trained project, in which its encoder was distilled on paragraphs without labels."""
-    folder = tmp_path_factory.mktemp("distilled") / "project"
-    shutil.copytree(trained, folder)
-    rows = [{"text": f"{r['text']} وكتب المراسل ذلك مساء."} for r in tiny.corpus(64)[48:]]
-    (folder / "more.jsonl").write_text("\n".join(json.dumps(r, ensure_ascii=False) for r in rows), "utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main(["distill", "--input", "more.jsonl", *OPTIONS]) == 0
-    return folder
+OPTIONS = tiny.DISTILLING
 
 
 @pytest.fixture

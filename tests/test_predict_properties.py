@@ -19,7 +19,7 @@ from inference import Prediction, Predictor
 from inference.errors import ModelFolderError
 from tests import serving, tiny
 
-KINDS = ("weak", "tfidf", "encoder")
+KINDS = ("weak", "tfidf", "encoder", "cascade")
 CHEAP = ("weak", "tfidf")
 SENTENCES = (tiny.ARMS, tiny.TALKS, tiny.VISIT, tiny.SPORT)
 WORDS = [w for s in SENTENCES for w in s.split()]
@@ -197,7 +197,7 @@ def damage_flip(path: Path, *, place: float) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_that_is_missing_cut_or_altered_is_named(predictors: dict[str, Predictor], kind: str) -> None:
     folder = predictors[kind].folder
-    files = [p for p in folder.iterdir() if p.name != "manifest.json"]
+    files = [p for p in folder.rglob("*") if p.is_file() and p != folder / "manifest.json"]
     assert len(files) >= 2
     damages = [Path.unlink, damage_cut, *(partial(damage_flip, place=x) for x in (0.0, 0.3, 0.7, 1.0))]
     for path in files:

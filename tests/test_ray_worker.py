@@ -34,7 +34,7 @@ def ask(worker: ray_engine._Worker, batch: Sequence[Row | BadRow]) -> Any:
     return pickle.loads(answered)
 
 
-@pytest.mark.parametrize("kind", ["weak", "tfidf", "encoder"])
+@pytest.mark.parametrize("kind", ["weak", "tfidf", "encoder", "cascade"])
 def test_what_is_sent_is_a_whole_model_that_answers_as_the_one_here(tmp_path: Path, kind: str) -> None:
     (tmp_path / "work").mkdir()
     predictor = Predictor(serving.folder(kind, tmp_path / kind, tmp_path / "work"))

@@ -19,6 +19,8 @@ TALKS = "رحّب الوسيط باستئناف مفاوضات السلام بي
 VISIT = "استقبل وزير الخارجية نظيره الفرنسي، وبحث معه العلاقات الثنائية بين البلدين."
 SPORT = "فاز النادي في المباراة بهدفين، وقال المدرب إن اللاعبين قدموا شوطا ممتازا في الدوري."
 
+DISTILLING = ["--config", "tiny.yaml", "--set", "distill.layers=1", "--set", "distill.epochs=2"]
+
 
 def tokenizer(texts: list[str]) -> Tokenizer:
     """A WordPiece tokenizer of AraBERT's kind: cased, accents kept, every Arabic letter known."""

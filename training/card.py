@@ -11,6 +11,10 @@ from inference.metrics import macro_scores
 FILE = "README.md"
 
 
+# Kinds that are made of nothing that came with a licence.
+_OURS = ("tfidf", "weak")
+
+
 def model_card(manifest: Manifest, *, use: str = "") -> str:
     """Write the card.
 
@@ -21,7 +25,7 @@ def model_card(manifest: Manifest, *, use: str = "") -> str:
     topics = "\n".join(f"- `{t.id}`: {t.name_en} ({t.name_ar})" for t in manifest.taxonomy.topics)
     return f"""---
 language: ar
-license: {"other" if manifest.kind == "encoder" else "mit"}
+license: {"mit" if manifest.kind in _OURS else "other"}
 tags: [arabic, topic-classification, stance-detection, weak-supervision]
 ---
 # {manifest.name}
@@ -78,13 +82,21 @@ def _taught(manifest: Manifest) -> str:
 
 
 def _licence(manifest: Manifest) -> str:
-    if manifest.kind != "encoder":
+    if manifest.kind in _OURS:
         return "MIT"
     own = manifest.engine.get("licence", "see its model card")
     return f"MIT for the heads and the fine-tuning; the base encoder keeps its own: {own}"
 
 
 def _data(manifest: Manifest) -> str:
+    if part := manifest.training.get("cascade"):
+        return (
+            "Nothing was learned for the cascade itself: a fast model reads every paragraph, and the encoder that\n"
+            "taught it those that may carry a topic. Both lie below this folder, each with a card of its own.\n"
+            f"On {part['paragraphs']} paragraphs that the fast model did not learn from, {part['kept']:.1%} of the\n"
+            f"encoder's {part['findings']} findings reach it, and {part['settled']:.0%} of the paragraphs in which it\n"
+            "finds nothing do not."
+        )
     if teacher := manifest.training.get("distilled_from"):
         return (
             f"Distilled from {teacher['base']} (manifest sha256 `{teacher['manifest_sha256']}`):\n"

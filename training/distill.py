@@ -4,13 +4,14 @@ The teacher reads the corpus and whatever else the user brings; its probabilitie
 same fine-tuning, the same votes beside the tokens and the same export as the teacher's own. The student begins as the
 lowest layers of the pretrained encoder, which keep most of what a shortened one can know (Sajjad et al., 2023). Its
 embeddings learn too: where few layers are left to tell what a word means, much of what there is to learn lies in them.
+In the end both stand together as a cascade (:mod:`training.cascade`).
 """
 
 from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from inference.predictor import Predictor, resolve_model
 from training import export, runs, tracking
 from training.batches import build_dataset, predict_logits
 from training.calibrate import calibrate
+from training.cascade import NAME as CASCADE
+from training.cascade import Cascade, write_cascade
 from training.config import Config
 from training.corpus import digest_rows, load_corpus, paragraph_id
 from training.encoders import Encoder, load_encoder
@@ -36,6 +39,7 @@ from training.sampling import hold_out
 from training.store import models_lock
 from training.table import print_table
 from training.teacher import Teacher
+from training.weak import WeakLabels
 from training.weak_stage import log_summary
 
 NAME = "fast"
@@ -49,18 +53,20 @@ class Distilled:
     Args:
         folder: the student's model folder.
         loss: points of topic macro-F1 on gold that the student is below its teacher.
+        cascade: the student before its teacher.
         run_id: the run.
     """
 
     folder: Path
     loss: float
+    cascade: Cascade
     run_id: str
 
 
 def distill(
     config: Config, *, teacher: str = "encoder", sources: Sequence[str] = (), console: Console | None = None
 ) -> Distilled:
-    """Distil a model folder of kind ``encoder`` into ``models/fast``.
+    """Distil a model folder of kind ``encoder`` into ``models/fast``, and put both together as ``models/cascade``.
 
     Args:
         config: the resolved configuration.
@@ -96,18 +102,41 @@ def _distill(config: Config, models: Path, *, teacher: str, sources: Sequence[st
             **tracking.environment(),
         }
         base = f"{encoder.base}; the lowest {config.distill.layers} of {layers} layers, distilled"
-        folder = _teach(config, guide, replace(encoder, base=base), texts, gold, models, facts)
-        pair = [_score(name, Predictor(path), gold, config.seed) for name, path in _pair(predictor, folder)]
-        log_summary(pair)
-        loss = 100 * (pair[0].metrics["topics"]["macro_f1"] - pair[1].metrics["topics"]["macro_f1"])
-        mlflow.log_metric("fast.points_below_teacher", loss)
+        held_out = _teach(config, guide, replace(encoder, base=base), texts, gold, models, facts)
+        cascade = write_cascade(
+            models / CASCADE,
+            *held_out,
+            fast=models / NAME,
+            encoder=predictor.folder,
+            keep=config.distill.keep,
+            training=facts,
+        )
+        folders = {"teacher": predictor.folder, NAME: models / NAME, CASCADE: cascade.folder}
+        scored = [_score(name, Predictor(folder), gold, config.seed) for name, folder in folders.items()]
+        log_summary(scored)
+        rows = {m.name: m.metrics for m in scored}
+        below = {name: 100 * (_topics(rows["teacher"]) - _topics(rows[name])) for name in (NAME, CASCADE)}
+        mlflow.log_metrics({f"{name}.points_below_teacher": points for name, points in below.items()})
+        mlflow.log_metrics({f"{CASCADE}.{name}": value for name, value in cascade.to_json().items()})
     title = f"On {config.corpus.gold}: {len(gold)} paragraphs labelled by reading (F1)"
-    rows = {m.name: m.metrics for m in pair}
     print_table(rows, predictor.manifest.taxonomy, title=title, console=console)
-    verdict = f"{loss:.1f} points of topic macro-F1 below its teacher" if loss > 0 else "not below its teacher"
-    hint = "" if loss <= MOST_LOSS else f": more than {MOST_LOSS}; bring more paragraphs with --input, or more layers"
-    console.print(f"{folder} is {verdict}{hint}", markup=False)
-    return Distilled(folder, loss, run.info.run_id)
+    far = below[NAME] > MOST_LOSS
+    hint = f": more than {MOST_LOSS}; bring more paragraphs with --input, or more layers" if far else ""
+    console.print(f"{models / NAME} is {_verdict(below[NAME])}{hint}", markup=False)
+    console.print(
+        f"{cascade.folder} is {_verdict(below[CASCADE])}; on {len(held_out[0])} paragraphs held out its encoder gets "
+        f"{cascade.kept:.1%} of what it finds, and is spared {cascade.settled:.0%} of those in which it finds nothing",
+        markup=False,
+    )
+    return Distilled(models / NAME, below[NAME], cascade, run.info.run_id)
+
+
+def _topics(metrics: Mapping[str, Any]) -> float:
+    return float(metrics["topics"]["macro_f1"])
+
+
+def _verdict(below: float) -> str:
+    return f"{below:.1f} points of topic macro-F1 below its teacher" if below > 0 else "not below its teacher"
 
 
 def shorten(model: Any, layers: int) -> int:
@@ -165,7 +194,8 @@ def _teach(
     gold: Sequence[GoldRecord],
     models: Path,
     facts: dict[str, Any],
-) -> Path:
+) -> tuple[list[str], WeakLabels]:
+    """Write the student's folder; give the paragraphs that were held out of its learning, and the teacher's answers."""
     manifest = teacher.predictor.manifest
     window = int(manifest.engine["max_tokens"])
     answers = teacher.answers(texts)
@@ -192,7 +222,8 @@ def _teach(
         thresholds=taught.thresholds,
         abstain_margin=taught.abstain_margin,
     )
-    return export.export_encoder(
+    held_out = [texts[i] for i in parts[1]]
+    export.export_encoder(
         models / NAME,
         model,
         encoder,
@@ -204,14 +235,11 @@ def _teach(
         training=facts,
         data_sha256=digest_rows([(paragraph_id(t), t) for t in texts]),
         check=GoldCheck.of(gold, manifest.taxonomy),
-        examples=[texts[i] for i in parts[1]],
+        examples=held_out,
         # Words not met before would take a sixth of its time.
         mends=False,
     )
-
-
-def _pair(teacher: Predictor, student: Path) -> list[tuple[str, Path]]:
-    return [("teacher", teacher.folder), (NAME, student)]
+    return held_out, answers.of(parts[1])
 
 
 def _score(name: str, predictor: Predictor, gold: list[GoldRecord], seed: int) -> Scored:
