@@ -1,13 +1,15 @@
 """Measures predict against ``transformers.pipeline``, on the same checkpoint and the same paragraphs, in one run.
 
 ``python benchmarks/predict.py --corpus FILE.jsonl[.gz] [--rows N] [--shapes embedded arabert] [--tfidf FOLDER]
-[--fast FOLDER] [--rounds N] [--json FILE]`` prints a table and one JSON object.
+[--fast FOLDER] [--cascade FOLDER] [--rounds N] [--json FILE]`` prints a table and one JSON object.
 
 The checkpoints are the embedded encoder, and one of AraBERT-base's shape with random weights. Those spread evenly, so
 its first int8 reads all activations as they come; trained weights may ask for more, and are then slower, though not
 than all of it in two steps. Rasd serves the joint model with its heads, votes and evidence; the pipeline
 classifies with a plain head on the same encoder, once as its documentation shows it, once tuned: sorted by length,
-batched, in bf16. Start-up is measured on processes: from their start to their end, with one answer between.
+batched, in bf16. The fast model and the cascade are what ``rasd distill`` made of a trained embedded encoder; how many
+paragraphs a cascade passes on depends on what they are about, so bring them as they came. Start-up is measured on
+processes: from their start to their end, with one answer between.
 """
 
 from __future__ import annotations
@@ -59,6 +61,7 @@ from training.quantise import MODEL_FILE, SCHEMES, quantise, round_for  # noqa: 
 from training.topics import load_watch_list  # noqa: E402
 
 WINDOW = 256
+PIPELINES = ("pipeline", "pipeline tuned")
 _PACKAGES = ("torch", "transformers", "onnxruntime", "tokenizers", "numpy")
 Contender = Callable[[list[str]], Any]
 
@@ -146,8 +149,8 @@ def pipelines(folder: Path) -> dict[str, Contender]:
     plain = pipeline("text-classification", model=str(folder))
     tuned = pipeline("text-classification", model=str(folder), dtype=torch.bfloat16)
     return {
-        "pipeline": lambda texts: plain(texts, **cut),
-        "pipeline tuned": lambda texts: tuned(sorted(texts, key=len), batch_size=16, **cut),
+        PIPELINES[0]: lambda texts: plain(texts, **cut),
+        PIPELINES[1]: lambda texts: tuned(sorted(texts, key=len), batch_size=16, **cut),
     }
 
 
@@ -168,6 +171,10 @@ def measure(encoder: Encoder, texts: list[str], work: Path, options: argparse.Na
     contenders |= pipelines(checkpoint)
     if options.fast:
         contenders["rasd fast"] = Predictor(options.fast).predict
+    # Its second encoder has this size only.
+    cascaded = options.cascade and encoder.name == "embedded"
+    if cascaded:
+        contenders["rasd cascade"] = Predictor(options.cascade).predict
     rates = rates_in_turn(contenders, texts, options.rounds)
     config = encoder.model.config
     tokens = float(np.mean([min(len(e.ids), WINDOW) for e in encoder.tokenizer.encode_batch(texts)]))
@@ -179,6 +186,7 @@ def measure(encoder: Encoder, texts: list[str], work: Path, options: argparse.Na
         "times_pipeline": rates["rasd int8"] / rates["pipeline"],
         "times_tuned": rates["rasd int8"] / rates["pipeline tuned"],
         **({"times_fast": rates["rasd fast"] / rates["pipeline"]} if options.fast else {}),
+        **({"times_cascade": [rates["rasd cascade"] / rates[p] for p in PIPELINES]} if cascaded else {}),
         "tokens": tokens,
         "gops_per_paragraph": per_text,
         "gops": per_text * rates["rasd int8"],
@@ -206,6 +214,9 @@ def print_table(result: dict[str, Any]) -> None:
         print(f"  of the pipeline's time {shares[0]:.2f}, of its peak memory {shares[1]:.2f}")
         if "times_fast" in found:
             print(f"  the fast model is {found['times_fast']:.0f} times the pipeline on this checkpoint")
+        if "times_cascade" in found:
+            plain, tuned = found["times_cascade"]
+            print(f"  the cascade is {plain:.1f} times the pipeline, {tuned:.1f} times it tuned")
     for name, value in result["tfidf"].items():
         print(f"tfidf, {name:<10}{value:10.0f} paragraphs/s")
 
@@ -218,6 +229,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="*", choices=("embedded", "arabert"), default=["embedded", "arabert"])
     parser.add_argument("--tfidf", type=Path, help="a model folder of kind tfidf")
     parser.add_argument("--fast", type=Path, help="a folder that rasd distill made")
+    parser.add_argument("--cascade", type=Path, help="another, of kind cascade")
     parser.add_argument("--json", type=Path, help="where the figures go, else to standard output")
     parser.add_argument("--runs", type=int, default=3, help="processes for each start-up time")
     parser.add_argument("--rounds", type=int, default=3, help="times that all take their turn; medians are given")

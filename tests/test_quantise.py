@@ -80,6 +80,15 @@ def test_what_attention_reads_is_read_in_two_steps_and_the_rest_in_one(folder: P
     assert counted(folder / "model.onnx", "MatMulInteger") == LAYERS * (PRODUCTS + 1)
 
 
+@pytest.mark.parametrize(("coarse", "products"), [(0.9, PRODUCTS), (0.89, PRODUCTS + 1)])
+def test_a_model_that_is_to_be_fast_reads_nothing_finely_where_that_holds(
+    folder: Path, coarse: float, products: int
+) -> None:
+    precision = choose_precision(folder, scores_in_turn(0.9, coarse, 0.9), coarse=True)
+    assert f"int8, each text on one scale: topics macro-F1 {coarse:.4f}" in precision.reason
+    assert counted(folder / "model.onnx", "MatMulInteger") == LAYERS * products
+
+
 def test_a_second_try_reads_everything_in_two_steps(folder: Path) -> None:
     precision = choose_precision(folder, scores_in_turn(0.9, 0.89, 0.899))
     assert precision.name == "int8"

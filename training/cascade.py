@@ -23,6 +23,8 @@ from training.weak import WeakLabels
 NAME = "cascade"
 _FROM_THE_ENCODER = ("precision", "precision_reason", "reduce_range", "licence")
 
+_DIGITS = 1e6
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -74,7 +76,7 @@ def write_cascade(
     said = np.array([[t.probability for t in p.topics.values()] for p in Predictor(fast).predict(list(texts))])
     # What the encoder would abstain from must be its own decision too.
     highest = np.maximum(calibration.thresholds - calibration.abstain_margin, 0)
-    pass_from = np.minimum(lowest_kept(said, found, keep=keep), highest).round(6)
+    pass_from = np.minimum(lowest_kept(said, found, keep=keep), highest)
     passed, none = np.any(said >= pass_from, axis=1), ~np.any(found, axis=1)
     cascade = Cascade(
         target, _share(passed[:, None] & found, found), _share(~passed & none, none), findings=int(found.sum())
@@ -123,7 +125,9 @@ def lowest_kept(said: FloatArray, found: npt.NDArray[np.bool_], *, keep: float) 
         shape ``(topics,)``; 0 for a topic that was never found, of which nothing is known.
     """
     columns = zip(said.T, found.T, strict=True)
-    return np.array([np.quantile(p[f], 1 - keep, method="lower") if f.any() else 0.0 for p, f in columns])
+    lowest = np.array([np.quantile(p[f], 1 - keep, method="lower") if f.any() else 0.0 for p, f in columns])
+    # Rounded down: rounded up, the very finding that it is the probability of would be lost.
+    return np.floor(lowest * _DIGITS) / _DIGITS
 
 
 def _share(part: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_]) -> float:

@@ -93,6 +93,7 @@ def export_encoder(
     check: GoldCheck | None = None,
     examples: Sequence[str] = (),
     mends: bool = True,
+    coarse: bool = False,
 ) -> Path:
     """Write the fine-tuned encoder's model folder, in int8 where that holds its accuracy.
 
@@ -110,6 +111,7 @@ def export_encoder(
         check: what int8 is checked on; where None, the model stays in fp32.
         examples: typical paragraphs, from which int8 learns which channels outlie.
         mends: whether it mends what looks scanned, where its tokenizer lets it; see :mod:`inference.mending`.
+        coarse: whether int8 may be as coarse as holds its accuracy; see :func:`training.quantise.choose_precision`.
     """
     engine = {
         "prefix": encoder.prefix,
@@ -140,6 +142,7 @@ def export_encoder(
                 work,
                 lambda: score_engine(EncoderEngine(work, manifest), check, taxonomy=taxonomy, calibration=calibration),
                 typical=tokenise_texts(encoder, examples[:_EXAMPLES], max_tokens=max_tokens),
+                coarse=coarse,
             )
         log.info("the encoder is served in %s: %s", precision.name, precision.reason)
         manifest = replace(manifest, engine=engine | precision.to_json())

@@ -41,6 +41,7 @@ MOST_SPREAD = 12.0
 _HELD = ("topics", "joint")
 
 
+COARSE = "int8, each text on one scale"
 # Fastest first, and whether all products read their activations in two steps.
 SCHEMES = {"int8": False, "int8, all of it in two steps": True}
 
@@ -88,6 +89,7 @@ def choose_precision(
     score: Callable[[], Mapping[str, float]],
     *,
     typical: Sequence[Sequence[int]] = (),
+    coarse: bool = False,
     most: float = MOST_LOSS,
 ) -> Precision:
     """Make the model of a folder int8, as far as every score falls by little enough.
@@ -97,6 +99,7 @@ def choose_precision(
         score: loads the folder's model and gives its scores, such as macro-F1, by name.
         typical: token ids of typical texts, for which weights are rounded and which tell where activations spread
             widely, see :func:`round_for`; where none, each weight goes to the nearest and all is read finely.
+        coarse: try first whether it does without reading anything finely, which is faster and errs more.
         most: how far a score may fall.
     """
     model, kept, rounded = (folder / f"{MODEL_FILE}{end}" for end in ("", ".fp32", ".rounded"))
@@ -106,8 +109,10 @@ def choose_precision(
     model.rename(kept)
     try:
         wide = round_for(typical, kept, rounded, reduce_range=reduce_range)
-        for name, two_steps in SCHEMES.items():
-            quantise(rounded, model, reduce_range=reduce_range, wide=wide, two_steps=two_steps)
+        schemes: dict[str, tuple[Collection[str] | None, bool]] = {COARSE: ((), False)} if coarse else {}
+        schemes |= {name: (wide, two_steps) for name, two_steps in SCHEMES.items()}
+        for name, (finer, two_steps) in schemes.items():
+            quantise(rounded, model, reduce_range=reduce_range, wide=finer, two_steps=two_steps)
             after = score()
             told.append(_told(name, after))
             if all(after[part] >= before[part] - most for part in before):
