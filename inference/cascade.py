@@ -62,7 +62,8 @@ class CascadeEngine:
         """Give the raw scores of each text, in order."""
         if not texts:
             return []
-        scores = self._first.score(texts)
+        # What is settled has no topic, and what is not has the second's evidence.
+        scores = self._first.score(texts, evidence=False)
         topics = self._taught.topic_probabilities(np.stack([s.topics for s in scores]))
         stance = self._taught.stance_probabilities(np.stack([s.stance for s in scores]))
         passed = np.any(topics >= self._pass_from, axis=1).tolist()

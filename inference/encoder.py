@@ -32,6 +32,8 @@ from inference.text import View
 _CHUNK = 4000
 _LONGEST_WORD = 100
 _GROUP, _FEW = 32, 4
+# Groups that each thread has at least: with fewer, one that ends early waits long for the other.
+_TURNS = 4
 
 
 @dataclass(frozen=True)
@@ -122,21 +124,21 @@ class EncoderEngine:
         self._before, self._after = pieces[:-1], pieces[-1:]
         self._room = self._window - len(pieces)
 
-    def score(self, texts: Sequence[str]) -> list[Scores]:
-        """Give the raw scores of each text, in order."""
+    def score(self, texts: Sequence[str], *, evidence: bool = True) -> list[Scores]:
+        """Give the raw scores of each text, in order; without evidence where none is asked for."""
         # While one thread tokenises or gathers evidence others compute. The longest go first: none is left alone late.
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        size = max(1, min(_GROUP, len(texts) // (2 * self._threads)))
-        groups = [order[i : i + size] for i in range(0, len(order), size)]
+        size = max(1, min(_GROUP, len(texts) // (_TURNS * self._threads)))
+        groups = [[texts[i] for i in order[place : place + size]] for place in range(0, len(order), size)]
         if self._threads == 1 or len(groups) < 2:
-            done = [self._score([texts[i] for i in group], self._threads) for group in groups]
+            done = [self._score(group, threads=self._threads, evidence=evidence) for group in groups]
         else:
             with ThreadPoolExecutor(min(self._threads, len(groups))) as pool:
-                done = list(pool.map(lambda group: self._score([texts[i] for i in group], 1), groups))
+                done = list(pool.map(lambda group: self._score(group, threads=1, evidence=evidence), groups))
         scores = dict(zip(order, itertools.chain.from_iterable(done), strict=True))
         return [scores[i] for i in range(len(texts))]
 
-    def _score(self, texts: Sequence[str], threads: int) -> list[Scores]:
+    def _score(self, texts: Sequence[str], *, threads: int, evidence: bool) -> list[Scores]:
         read = [self._read(t) for t in texts]
         places = [(r, start) for r in read for start in r.starts]
         own = [r.window_text(start, self._room) for r, start in places]
@@ -147,7 +149,7 @@ class EncoderEngine:
                 ready = iter([*pool.map(self._run, windows)])
         else:
             ready = map(self._run, windows)
-        return [self._merge(r, [next(ready) for _ in r.starts]) for r in read]
+        return [self._merge(r, [next(ready) for _ in r.starts], evidence=evidence) for r in read]
 
     def _read(self, text: str) -> _Read:
         view = encoder_view(self._text, text)
@@ -164,7 +166,7 @@ class EncoderEngine:
         topics, stance, contributions = (np.asarray(o[0], dtype=np.float64) for o in outputs)
         return _Output(topics, stance, contributions[:, len(self._before) : len(ids) - len(self._after)])
 
-    def _merge(self, read: _Read, outputs: Sequence[_Output]) -> Scores:
+    def _merge(self, read: _Read, outputs: Sequence[_Output], *, evidence: bool) -> Scores:
         topics = np.stack([o.topics for o in outputs])
         stance = np.stack([o.stance for o in outputs])
         # A topic is in the text if it is in a window; its stance is read where it is loudest.
@@ -172,8 +174,8 @@ class EncoderEngine:
         share /= share.sum(0)
         found = topics.max(0), (stance * share[:, :, None]).sum(0)
         present = self._calibration.topic_probabilities(found[0]) >= self._calibration.thresholds
-        # Evidence is asked for where a topic is present, and nowhere else.
-        spans = self._evidence(read, outputs, present) if present.any() else ((),) * self._topics
+        # Evidence is gathered where a topic is present, and nowhere else.
+        spans = self._evidence(read, outputs, present) if evidence and present.any() else ((),) * self._topics
         return Scores(*found, spans, windows=len(outputs), mended=read.mended.changes)
 
     def _evidence(

@@ -89,10 +89,10 @@ class TrainingConfig(Section):
 class DistillConfig(Section):
     """How ``rasd distill`` makes the fast model, and the cascade."""
 
-    layers: int = Field(3, ge=1)
+    layers: int = Field(1, ge=1)
     epochs: float = Field(4, gt=0)
     learning_rate: float = Field(2e-4, gt=0)
-    most: int = Field(8000, ge=1)
+    most: int = Field(12000, ge=1)
     keep: float = Field(0.99, gt=0, le=1)
     sources: tuple[str, ...] = ()
 
