@@ -18,7 +18,8 @@ from inference.cli import main
 from inference.errors import ModelFolderError
 from inference.folder import FIRST, MANIFEST, SEAL, SECOND, sha256_file
 from tests import serving, tiny
-from training.cascade import lowest_kept
+from training.cascade import lowest_kept, write_cascade
+from training.weak import WeakLabels
 
 TEXTS = [str(r["text"]) for r in tiny.corpus(48)]
 
@@ -90,6 +91,14 @@ def test_at_least_the_share_that_is_asked_for_is_kept(said: np.ndarray, found: n
 def test_of_a_topic_that_was_never_found_nothing_is_settled() -> None:
     said = np.array([[0.2, 0.1], [0.6, 0.3]])
     assert lowest_kept(said, said > 0.5, keep=1.0) == pytest.approx([0.6, 0.0], abs=1e-6)
+
+
+def test_a_topic_that_was_never_found_is_named(tmp_path: Path) -> None:
+    fast = serving.encoder_folder(tmp_path / "fast", tmp_path / "base")
+    answers = WeakLabels(np.tile([1.0, 0.0, 1.0], (4, 1)), np.full((4, 3, 3), 1 / 3))
+    made = write_cascade(tmp_path / "c", TEXTS[:4], answers, fast=fast, encoder=fast, keep=1.0, training={})
+    assert made.unknown == ("peace_talks",)
+    assert "found no peace_talks in 4 paragraphs held out" in made.describe()
 
 
 def test_no_text_that_the_encoder_might_abstain_from_is_settled(folder: Path) -> None:

@@ -22,7 +22,6 @@ from training.weak import WeakLabels
 
 NAME = "cascade"
 _FROM_THE_ENCODER = ("precision", "precision_reason", "reduce_range", "licence")
-
 _DIGITS = 1e6
 
 FloatArray = npt.NDArray[np.float64]
@@ -37,16 +36,33 @@ class Cascade:
         kept: share of the encoder's findings, topic by topic, in paragraphs that reach the encoder.
         settled: share of the paragraphs without a finding that the fast model answers alone.
         findings: how many findings there were.
+        paragraphs: in how many paragraphs.
+        unknown: topics of which there was none, so that every paragraph has to reach the encoder.
     """
 
     folder: Path
     kept: float
     settled: float
     findings: int
+    paragraphs: int
+    unknown: tuple[str, ...]
 
     def to_json(self) -> dict[str, float]:
         """Give what the manifest and the run say of it."""
-        return {"kept": round(self.kept, 4), "settled": round(self.settled, 4), "findings": self.findings}
+        shares = {"kept": round(self.kept, 4), "settled": round(self.settled, 4)}
+        return {**shares, "findings": self.findings, "paragraphs": self.paragraphs}
+
+    def describe(self) -> str:
+        """Give what a person is told of it."""
+        if self.unknown:
+            return (
+                f"its encoder found no {', '.join(self.unknown)} in {self.paragraphs} paragraphs held out, so it has "
+                "to read all there is; bring paragraphs with --input"
+            )
+        return (
+            f"on {self.paragraphs} paragraphs held out its encoder gets {self.kept:.1%} of what it finds, and is "
+            f"spared {self.settled:.0%} of those in which it finds nothing"
+        )
 
 
 def write_cascade(
@@ -72,14 +88,19 @@ def write_cascade(
     """
     taught = read_manifest(encoder)
     calibration = taught.calibration
-    found = np.asarray(answers.topics >= calibration.thresholds)
+    found: npt.NDArray[np.bool_] = np.greater_equal(answers.topics, calibration.thresholds)
     said = np.array([[t.probability for t in p.topics.values()] for p in Predictor(fast).predict(list(texts))])
     # What the encoder would abstain from must be its own decision too.
     highest = np.maximum(calibration.thresholds - calibration.abstain_margin, 0)
     pass_from = np.minimum(lowest_kept(said, found, keep=keep), highest)
     passed, none = np.any(said >= pass_from, axis=1), ~np.any(found, axis=1)
     cascade = Cascade(
-        target, _share(passed[:, None] & found, found), _share(~passed & none, none), findings=int(found.sum())
+        target,
+        kept=_share(passed[:, None] & found, found),
+        settled=_share(~passed & none, none),
+        findings=int(found.sum()),
+        paragraphs=len(texts),
+        unknown=tuple(taught.taxonomy.ids[i] for i in np.flatnonzero(found.sum(0) == 0)),
     )
     manifest = Manifest(
         kind="cascade",
@@ -96,7 +117,6 @@ def write_cascade(
             "cascade": {
                 **cascade.to_json(),
                 "fast_sha256": sha256_file(fast / MANIFEST_FILE),
-                "paragraphs": len(texts),
             },
         },
         data_sha256=taught.data_sha256,

@@ -123,11 +123,7 @@ def _distill(config: Config, models: Path, *, teacher: str, sources: Sequence[st
     far = below[NAME] > MOST_LOSS
     hint = f": more than {MOST_LOSS}; bring more paragraphs with --input, or more layers" if far else ""
     console.print(f"{models / NAME} is {_verdict(below[NAME])}{hint}", markup=False)
-    console.print(
-        f"{cascade.folder} is {_verdict(below[CASCADE])}; on {len(held_out[0])} paragraphs held out its encoder gets "
-        f"{cascade.kept:.1%} of what it finds, and is spared {cascade.settled:.0%} of those in which it finds nothing",
-        markup=False,
-    )
+    console.print(f"{cascade.folder} is {_verdict(below[CASCADE])}; {cascade.describe()}", markup=False)
     return Distilled(models / NAME, below[NAME], cascade, run.info.run_id)
 
 
