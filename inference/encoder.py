@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,11 +19,12 @@ import numpy.typing as npt
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
+from inference.encoder_evidence import EncoderEvidence
 from inference.encoder_text import CLEAN, encoder_view
-from inference.engine import Scores, Span, word_spans
+from inference.engine import Scores, Span
 from inference.errors import ModelFolderError, RasdError
 from inference.folder import Manifest
-from inference.lexicon import ABSTAIN, LexicalFunction, Matcher, tokenise
+from inference.lexicon import ABSTAIN, LexicalFunction, Matcher
 from inference.mending import Mended, Mender
 from inference.processor import adds_int8_exactly, onnx_providers, usable_cores
 from inference.text import View
@@ -112,7 +112,7 @@ class EncoderEngine:
         try:
             lexical = json.loads((folder / FUNCTIONS_FILE).read_text("utf-8"))
             self._matcher = Matcher([LexicalFunction.from_json(f) for f in lexical["functions"]])
-            self._vote_weights = np.asarray(lexical["topic_weights"], dtype=np.float64)
+            self._words = EncoderEvidence(self._matcher, np.asarray(lexical["topic_weights"], dtype=np.float64))
         except (OSError, ValueError, KeyError, TypeError, RasdError) as error:
             raise ModelFolderError(f"{folder / FUNCTIONS_FILE}: not a readable set of functions ({error})") from None
         mends = mend and bool(manifest.engine.get("mends", True))
@@ -185,21 +185,7 @@ class EncoderEngine:
         for start, output in zip(read.starts, outputs, strict=True):
             part = weights[:, start : start + output.contributions.shape[1]]
             np.copyto(part, output.contributions, where=np.abs(output.contributions) > np.abs(part))
-        words, by_word = _by_word(read.view, read.places, weights)
-        self._add_matches(read.view, words, by_word)
-        return tuple(_spans(read.view, words, by_word[i]) if present[i] else () for i in range(self._topics))
-
-    def _add_matches(self, view: View, words: list[tuple[int, int]], weights: npt.NDArray[np.float64]) -> None:
-        """Add to the words' weights what the labelling functions that matched them add to the topics."""
-        tokens = tokenise(view.text)
-        starts = np.array([a for a, _ in words])
-        matches = [m for m in self._matcher.match(tokens) if m.first >= 0]
-        shares = Counter(m.function for m in matches)
-        for match in matches:
-            first, last = tokens.span(match.first, match.last)
-            low, high = np.searchsorted(starts, [first, last - 1], side="right") - 1
-            share = shares[match.function] * (high - low + 1)
-            weights[:, low : high + 1] += self._vote_weights[:, [match.function]] / share
+        return self._words.spans(read.view, read.places, weights, present)
 
     def _tokenise(self, view: View) -> tuple[list[int], list[tuple[int, int]]]:
         ids: list[int] = []
@@ -238,28 +224,3 @@ def _chunks(text: str) -> list[tuple[int, str]]:
             chunks.append((start, piece))
         start = end
     return chunks
-
-
-def _by_word(
-    view: View, places: Sequence[tuple[int, int]], weights: npt.NDArray[np.float64]
-) -> tuple[list[tuple[int, int]], npt.NDArray[np.float64]]:
-    """Add up the tokens' weights by the words of the view that they lie in."""
-    words, start = [], 0
-    for word in view.text.split(" "):
-        words.append((start, start + len(word)))
-        start += len(word) + 1
-    sums = np.zeros((len(weights), len(words)))
-    if not places:
-        return words, sums
-    ends = np.array([e for _, e in words])
-    # Metaspace gives a token the space before its word: its last character is surely in the word.
-    own = np.searchsorted(ends, [max(b - 1, a) for a, b in places], side="right").clip(0, len(words) - 1)
-    for topic in range(len(weights)):
-        sums[topic] = np.bincount(own, weights=weights[topic], minlength=len(words))
-    return words, sums
-
-
-def _spans(view: View, words: list[tuple[int, int]], weights: npt.NDArray[np.float64]) -> tuple[Span, ...]:
-    if not view.text:
-        return ()
-    return word_spans([view.span(a, b) for a, b in words], weights)
