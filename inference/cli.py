@@ -76,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         reader.add_argument("--config", metavar="F")
         reader.add_argument("--set", action="append", default=[], metavar="K=V")
     serve = commands.add_parser("serve", help="REST through MLflow's scoring server")
-    serve.add_argument("--model", default="models:/rasd@champion", metavar="URI")
+    serve.add_argument("--model", default="models:/rasd@champion", metavar="M", help=_MODEL_HELP)
     for server, port in ((dashboard, 5000), (serve, 5001)):
         server.add_argument("--host", default="127.0.0.1")
         server.add_argument("--port", type=int, default=port)

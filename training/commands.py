@@ -206,16 +206,9 @@ def _dashboard(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    print(f"REST on http://{options.host}:{options.port}/invocations", flush=True)
-    return _mlflow(
-        "models",
-        "serve",
-        "-m",
-        options.model,
-        "--env-manager",
-        "local",
-        "--host",
-        options.host,
-        "-p",
-        str(options.port),
-    )
+    from training.serving import servable
+
+    with servable(options.model) as model:
+        print(f"REST on http://{options.host}:{options.port}/invocations", flush=True)
+        where = ("--host", options.host, "-p", str(options.port))
+        return _mlflow("models", "serve", "-m", model, "--env-manager", "local", *where)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from inference.errors import ModelFolderError, RasdError
 from inference.folder import MANIFEST, read_manifest
 from training import champion
 from training.card import body
+from training.serving import pyfunc
 from training.store import store_lock, use_store
 
 REGISTERED_NAME = "rasd"
@@ -28,7 +28,6 @@ _DESCRIPTION = (
     "moves only to a version that is better on the same gold by more than noise (paired bootstrap); the newest that "
     "was not is `@challenger`. `rasd models promote VERSION` and `rasd models rollback` move it by hand."
 )
-_SERVING = ("numpy", "onnxruntime", "tokenizers", "scikit-learn", "skops")
 
 
 @dataclass(frozen=True)
@@ -80,13 +79,9 @@ def _registered_by_this_run() -> str | None:
 
 
 def _register(folder: Path) -> str:
-    package = Path(__file__).resolve().parent.parent / "inference"
     info = mlflow.pyfunc.log_model(
         name="model",
-        python_model=str(Path(__file__).with_name("serving_model.py")),
-        artifacts={"model": str(folder)},
-        code_paths=[str(package)],
-        pip_requirements=[f"{p}=={metadata.version(p)}" for p in _SERVING],
+        **pyfunc(folder),
         input_example=["وصل وزير الخارجية إلى القاهرة في زيارة رسمية."],
         registered_model_name=REGISTERED_NAME,
     )
