@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
@@ -35,6 +39,23 @@ def test_a_model_is_served_by_its_name(here: Path, monkeypatch: pytest.MonkeyPat
     assert [a[:3] + a[4:] for a in asked] == [
         ("models", "serve", "-m", "--env-manager", "local", "--host", "127.0.0.1", "-p", "5055")
     ]
+
+
+def test_a_server_that_is_told_to_end_leaves_nothing(tmp_path: Path) -> None:
+    folder, temporary = serving.weak_folder(tmp_path / "weak"), tmp_path / "temporary"
+    temporary.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "inference.cli", "serve", "--model", str(folder), "--port", port]
+    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(tiny.ROOT)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert "REST on" in server.stdout.readline()
+        assert list(temporary.glob("rasd-serve-*/model/MLmodel"))
+        server.terminate()
+        assert server.wait(60) == 130
+    assert not list(temporary.glob("rasd-serve-*"))
 
 
 def test_what_mlflow_knows_is_left_to_it(tmp_path: Path) -> None:

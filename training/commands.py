@@ -179,9 +179,13 @@ def _encoders(options: argparse.Namespace) -> int:
     return 0
 
 
-def _mlflow(*arguments: str, store: str | None = None) -> int:
+def _need_mlflow() -> None:
     if importlib.util.find_spec("mlflow") is None:
         raise ConfigError("MLflow is not installed: pip install 'rasd[train]'")
+
+
+def _mlflow(*arguments: str, store: str | None = None) -> int:
+    _need_mlflow()
     environment = {**os.environ, **QUIET}
     environment["MLFLOW_TRACKING_URI"] = store or store_uri()
     # MLflow starts uvicorn by name, which lies beside this Python where the environment is not activated.
@@ -206,9 +210,15 @@ def _dashboard(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    _need_mlflow()
     from training.serving import servable
 
-    with servable(options.model) as model:
-        print(f"REST on http://{options.host}:{options.port}/invocations", flush=True)
-        where = ("--host", options.host, "-p", str(options.port))
-        return _mlflow("models", "serve", "-m", model, "--env-manager", "local", *where)
+    # A server is stopped by this signal more often than by hand; what was saved for it goes with it.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with servable(options.model) as model:
+            print(f"REST on http://{options.host}:{options.port}/invocations", flush=True)
+            where = ("--host", options.host, "-p", str(options.port))
+            return _mlflow("models", "serve", "-m", model, "--env-manager", "local", *where)
+    finally:
+        signal.signal(signal.SIGTERM, before)
