@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ import mlflow
 import pytest
 
 from tests import tiny
-from tests.waiting import until_up
+from tests.waiting import free_port, until_up
 from training.store import store_uri, use_store
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -83,9 +82,7 @@ def run(project: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def dashboard(project: Path, run: dict[str, Any]) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "inference.cli", "dashboard", "--port", str(port)]
     environment = {**os.environ, "PYTHONPATH": str(tiny.ROOT)}
     server = subprocess.Popen(command, cwd=project, env=environment, start_new_session=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import requests
 
 from inference import Predictor
 from tests import serving, tiny
+from tests.waiting import free_port
 
 # One server for the whole file: it takes seconds to start.
 FIRST_ANSWER_WITHIN = 90
@@ -42,9 +42,7 @@ def address(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> I
         code_paths=[str(tiny.ROOT / "inference")],
         pip_requirements=[],
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "inference.cli", "serve", "--model", str(root / "pyfunc"), "--port", str(port)]
     with (root / "log").open("wb") as log:
         server = subprocess.Popen(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from inference import Predictor
 from inference.cli import main
 from tests import serving, tiny
+from tests.waiting import free_port
 from training.serving import pyfunc, servable
 
 
@@ -44,9 +44,7 @@ def test_a_model_is_served_by_its_name(here: Path, monkeypatch: pytest.MonkeyPat
 def test_a_server_that_is_told_to_end_leaves_nothing(tmp_path: Path) -> None:
     folder, temporary = serving.weak_folder(tmp_path / "weak"), tmp_path / "temporary"
     temporary.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     command = [sys.executable, "-m", "inference.cli", "serve", "--model", str(folder), "--port", port]
     environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(tiny.ROOT)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as server:

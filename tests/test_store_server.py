@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from mlflow.tracking import MlflowClient
 from inference import predict
 from inference.cli import main
 from tests import tiny
-from tests.waiting import end_of, until_up
+from tests.waiting import end_of, free_port, until_up
 
 INSTALLED = shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
@@ -32,9 +31,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="rasd-server-"))
     # Run as root, the database belongs to another user, who must get there.
     folder.chmod(0o755)

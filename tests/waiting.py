@@ -1,7 +1,8 @@
-"""Waits for processes that a test has started."""
+"""A port for a process that a test starts, and waiting for it."""
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 import urllib.request
@@ -9,6 +10,13 @@ from typing import Any
 
 _LONGEST = 500
 _UP_WITHIN = 240
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def end_of(process: subprocess.Popen[str]) -> str:
