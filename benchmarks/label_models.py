@@ -21,26 +21,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":
-    # One core: a library's own threads would count as more.
-    for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(_variable, "1")
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import in_a_line, machine, one_core  # noqa: E402
+
+if __name__ == "__main__":
+    one_core()
 
 import numpy as np  # noqa: E402
 import numpy.typing as npt  # noqa: E402
 
 from benchmarks.label_model_peers import OURS, SNORKEL, Fit, Floats, Hints, Votes, available_models  # noqa: E402
-from benchmarks.machine import in_a_line, machine  # noqa: E402
 from benchmarks.vote_matrices import REGIMES, Regime, speed_matrix  # noqa: E402
 from inference.metrics import evaluate_labels, macro_scores  # noqa: E402
 from inference.taxonomy import STANCES, Taxonomy  # noqa: E402

@@ -19,7 +19,6 @@ import argparse
 import gzip
 import itertools
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -27,18 +26,17 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-if __name__ == "__main__":
-    # One core: numpy's own threads would count as another.
-    for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(_variable, "1")
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import in_a_line, machine, one_core  # noqa: E402
+
+if __name__ == "__main__":
+    one_core()
 
 import numpy as np  # noqa: E402
 import numpy.typing as npt  # noqa: E402
 
-from benchmarks.machine import in_a_line, machine  # noqa: E402
 from inference import lexicon  # noqa: E402
 from inference.folding import fold_batch  # noqa: E402
 from inference.lexicon import ABSTAIN, LexicalFunction, Match, Matcher, Tokens, tokenise  # noqa: E402

@@ -13,6 +13,12 @@ _CPU_INFO = Path("/proc/cpuinfo")
 _GIB = 1 << 30
 
 
+def one_core() -> None:
+    """Let libraries that count on threads of their own use one; to be called before they are imported."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+
 def machine(*packages: str) -> dict[str, Any]:
     """Name the machine and the versions that a figure depends on.
 

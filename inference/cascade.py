@@ -42,7 +42,7 @@ class CascadeEngine:
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFolderError(f"{folder / MANIFEST}: engine.pass_from is missing or wrong ({error})") from None
         calibration = manifest.calibration
-        # What is settled must be a decision of the cascade too: no topic is present, and none nearly so.
+        # What is settled must be a decision of the cascade too: no topic is present.
         if (
             self._pass_from.shape != calibration.thresholds.shape
             or not (self._pass_from <= calibration.thresholds).all()

@@ -102,7 +102,7 @@ class Predictor:
     @property
     def description(self) -> str:
         """The model's kind and what it is made of, as every prediction names it."""
-        return f"{self.manifest.kind}: {self.manifest.base}"
+        return self._description()
 
     @property
     def on_gpu(self) -> bool:
@@ -151,6 +151,9 @@ class Predictor:
         answers = zip(places, self._predict([text[a:b] for a, b in places]), strict=True)
         return ArticlePrediction(text, tuple(Paragraph(a, b, p) for (a, b), p in answers if p.language != "none"))
 
+    def _description(self, by: str = "") -> str:
+        return f"{self.manifest.kind}{f' ({by})' if by else ''}: {self.manifest.base}"
+
     def _predict(self, texts: list[str]) -> list[Prediction]:
         languages = _languages(texts)
         scored = [i for i, language in enumerate(languages) if language != "none"]
@@ -184,8 +187,7 @@ class Predictor:
         if scores.mended:
             notes.append(_mended(scores.mended))
         evidence.sort(key=lambda e: -e.weight)
-        answered = self.description if not scores.by else f"{self.manifest.kind} ({scores.by}): {self.manifest.base}"
-        return Prediction(text, topics, tuple(evidence), answered, language, tuple(notes))
+        return Prediction(text, topics, tuple(evidence), self._description(scores.by), language, tuple(notes))
 
     def _nothing(self, text: str) -> Prediction:
         third = {s: 1 / len(STANCES) for s in STANCES}

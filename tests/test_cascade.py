@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from hypothesis.extra.numpy import arrays
 from inference import Prediction, Predictor
 from inference.cli import main
 from inference.errors import ModelFolderError
-from inference.folder import FIRST, MANIFEST, SEAL, SECOND, sha256_file
+from inference.folder import FIRST, MANIFEST, SECOND, sha256_file
 from tests import serving, tiny
+from tests.manifests import edit
 from training.cascade import lowest_kept, write_cascade
 from training.weak import WeakLabels
 
@@ -107,18 +109,6 @@ def test_no_text_that_the_encoder_might_abstain_from_is_settled(folder: Path) ->
     assert (np.array(manifest.engine["pass_from"]) <= least).all()
 
 
-def spoilt(folder: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
-    """A copy whose manifest was changed, and sealed again, by somebody who knows how."""
-    for name in Predictor(folder).manifest.whole:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / name).write_bytes((folder / name).read_bytes())
-    data = json.loads((target / MANIFEST).read_text("utf-8"))
-    change(data)
-    (target / MANIFEST).write_text(json.dumps(data), "utf-8")
-    (target / SEAL).write_text(f"{sha256_file(target / MANIFEST)}  {MANIFEST}\n", "ascii")
-    return target
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -134,8 +124,10 @@ def spoilt(folder: Path, target: Path, change: Callable[[dict[str, Any]], Any]) 
 def test_a_manifest_that_makes_no_cascade_is_refused(
     folder: Path, tmp_path: Path, change: Callable[[dict[str, Any]], Any], message: str
 ) -> None:
+    spoilt = Path(shutil.copytree(folder, tmp_path / "spoilt"))
+    edit(spoilt, change)
     with pytest.raises(ModelFolderError, match=message):
-        Predictor(spoilt(folder, tmp_path / "spoilt", change))
+        Predictor(spoilt)
 
 
 def test_distilling_leaves_a_cascade_of_the_student_and_its_teacher(distilled: Path) -> None:

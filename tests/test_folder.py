@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from inference.errors import ModelFolderError
 from inference.folder import LOADED, MANIFEST, SEAL, Manifest, read_manifest, sha256_file, write_folder
 from inference.taxonomy import Taxonomy, Topic
 from inference.text import NORMALISER_VERSION
+from tests.manifests import edit, seal
 
 TAXONOMY = Taxonomy(
     (Topic("arms_deal", "صفقات السلاح", "Arms deals", "صفقات السلاح"), Topic("diplomacy", "د", "D", "د"))
@@ -47,18 +47,6 @@ def folder(tmp_path: Path) -> Path:
 
 def _contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def _edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    data = json.loads((folder / MANIFEST).read_text("utf-8"))
-    change(data)
-    (folder / MANIFEST).write_text(json.dumps(data), "utf-8")
-    _seal(folder)
-
-
-def _seal(folder: Path) -> None:
-    """What a stranger who changes a manifest can do as well as we."""
-    (folder / SEAL).write_text(f"{sha256_file(folder / MANIFEST)}  {MANIFEST}\n", "ascii")
 
 
 def _error(folder: Path) -> str:
@@ -202,7 +190,7 @@ def test_a_file_that_is_loaded_must_have_a_hash(folder: Path, kind: str, name: s
         data["kind"] = kind
         data["files"] = {n: "0" * 64 for n in LOADED[kind] if n != name} or {"README.md": "0" * 64}
 
-    _edit(folder, change)
+    edit(folder, change)
     assert _error(folder) == f"{folder / MANIFEST}: does not name {name!r}, which a model of its kind is read from"
 
 
@@ -219,7 +207,7 @@ def test_a_file_that_the_manifest_does_not_name_does_no_harm(folder: Path) -> No
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "parts/../../secret", "a\0b"])
 def test_a_file_name_that_leaves_the_folder_is_refused(folder: Path, name: str) -> None:
     (folder.parent / "secret").write_text("x")
-    _edit(folder, lambda d: d["files"].update({name: "0" * 64}))
+    edit(folder, lambda d: d["files"].update({name: "0" * 64}))
     assert _error(folder) == f"{folder / MANIFEST}: the file name {name!r} leaves the folder"
 
 
@@ -259,7 +247,7 @@ def test_a_link_that_leaves_the_folder_is_refused(folder: Path) -> None:
 def test_a_manifest_of_another_version_or_with_wrong_fields_is_told(
     folder: Path, change: dict[str, Any], message: str
 ) -> None:
-    _edit(folder, lambda d: d.update(change))
+    edit(folder, lambda d: d.update(change))
     assert _error(folder).startswith(f"{folder / MANIFEST}: {message}")
 
 
@@ -267,14 +255,14 @@ def test_a_manifest_of_another_version_or_with_wrong_fields_is_told(
     "key", ["format_version", "kind", "name", "base", "normaliser", "taxonomy", "calibration", "engine", "files"]
 )
 def test_a_manifest_without_one_of_its_fields_is_told(folder: Path, key: str) -> None:
-    _edit(folder, lambda d: d.pop(key))
+    edit(folder, lambda d: d.pop(key))
     assert _error(folder).startswith(f"{folder / MANIFEST}: ")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000])
 def test_a_manifest_that_is_no_manifest_is_named(folder: Path, content: bytes) -> None:
     (folder / MANIFEST).write_bytes(content)
-    _seal(folder)
+    seal(folder)
     assert _error(folder).startswith(f"{folder / MANIFEST}: ")
 
 
@@ -312,7 +300,7 @@ def test_whatever_stands_in_a_field_the_manifest_is_read_or_refused(
     inner = changed[key] if isinstance(changed[key], dict) and data.draw(st.booleans()) else changed
     inner[data.draw(st.sampled_from(sorted(inner))) if inner is not changed and inner else key] = value
     (folder / MANIFEST).write_text(json.dumps(changed), "utf-8")
-    _seal(folder)
+    seal(folder)
     told = str(folder)
     try:
         read_manifest(folder)

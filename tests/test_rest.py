@@ -21,6 +21,7 @@ import requests
 from inference import Predictor
 from tests import serving, tiny
 from tests.waiting import free_port
+from training.serving import pyfunc
 
 # One server for the whole file: it takes seconds to start.
 FIRST_ANSWER_WITHIN = 90
@@ -35,13 +36,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
 @pytest.fixture(scope="module")
 def address(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     root = tmp_path_factory.mktemp("rest")
-    mlflow.pyfunc.save_model(
-        root / "pyfunc",
-        python_model=str(tiny.ROOT / "training" / "serving_model.py"),
-        artifacts={"model": str(predictor.folder)},
-        code_paths=[str(tiny.ROOT / "inference")],
-        pip_requirements=[],
-    )
+    mlflow.pyfunc.save_model(root / "pyfunc", **pyfunc(predictor.folder))
     port = free_port()
     command = [sys.executable, "-m", "inference.cli", "serve", "--model", str(root / "pyfunc"), "--port", str(port)]
     with (root / "log").open("wb") as log:

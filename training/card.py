@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from inference.folder import Manifest
+from inference.folder import Manifest, write_folder
 from inference.metrics import macro_scores
 
 FILE = "README.md"
-
-
 # Kinds that are made of nothing that came with a licence.
 _OURS = ("tfidf", "weak")
 
@@ -54,6 +53,16 @@ paragraph's principal voice, not the newspaper's. Probabilities are calibrated o
 gold is invented text, as the gold in Rasd's seeds is, the metrics flatter; score the model on your own paragraphs
 with `rasd evaluate`.
 """
+
+
+def write_with_card(target: str | Path, manifest: Manifest, fill: Callable[[Path], None]) -> Path:
+    """Write a model folder, and its card in it; see :func:`inference.folder.write_folder`."""
+
+    def whole(folder: Path) -> None:
+        fill(folder)
+        (folder / FILE).write_text(model_card(manifest), "utf-8")
+
+    return write_folder(target, manifest, whole)
 
 
 def body(card: str) -> str:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inference.folder import FIRST, SECOND, Manifest, link_or_copy, read_manifest, sha256_file, write_folder
+from inference.folder import FIRST, SECOND, Manifest, link_or_copy, read_manifest, sha256_file
 from inference.folder import MANIFEST as MANIFEST_FILE
 from inference.predictor import Predictor
-from training.card import model_card
+from training.card import write_with_card
+from training.evaluation import probabilities_of
 from training.weak import WeakLabels
 
 NAME = "cascade"
@@ -89,7 +90,7 @@ def write_cascade(
     taught = read_manifest(encoder)
     calibration = taught.calibration
     found: npt.NDArray[np.bool_] = np.greater_equal(answers.topics, calibration.thresholds)
-    said = np.array([[t.probability for t in p.topics.values()] for p in Predictor(fast).predict(list(texts))])
+    said = probabilities_of(Predictor(fast).predict(list(texts)), taught.taxonomy).topics
     # What the encoder would abstain from must be its own decision too.
     highest = np.maximum(calibration.thresholds - calibration.abstain_margin, 0)
     pass_from = np.minimum(lowest_kept(said, found, keep=keep), highest)
@@ -127,9 +128,8 @@ def write_cascade(
             for name in read_manifest(source, check_files=False).whole:
                 (folder / part / name).parent.mkdir(parents=True, exist_ok=True)
                 link_or_copy(str(source / name), str(folder / part / name))
-        (folder / "README.md").write_text(model_card(manifest), "utf-8")
 
-    write_folder(target, manifest, fill)
+    write_with_card(target, manifest, fill)
     return cascade
 
 

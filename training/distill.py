@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from torch import nn
 
 from inference.errors import ConfigError
 from inference.gold import GoldRecord, read_gold
+from inference.metrics import macro_scores
 from inference.predictor import Predictor, resolve_model
 from training import export, runs, tracking
 from training.batches import build_dataset, predict_logits
@@ -115,7 +116,8 @@ def _distill(config: Config, models: Path, *, teacher: str, sources: Sequence[st
         scored = [_score(name, Predictor(folder), gold, config.seed) for name, folder in folders.items()]
         log_summary(scored)
         rows = {m.name: m.metrics for m in scored}
-        below = {name: 100 * (_topics(rows["teacher"]) - _topics(rows[name])) for name in (NAME, CASCADE)}
+        topics = {name: macro_scores(metrics)["topics"] for name, metrics in rows.items()}
+        below = {name: 100 * (topics["teacher"] - topics[name]) for name in (NAME, CASCADE)}
         mlflow.log_metrics({f"{name}.points_below_teacher": points for name, points in below.items()})
         mlflow.log_metrics({f"{CASCADE}.{name}": value for name, value in cascade.to_json().items()})
     title = f"On {config.corpus.gold}: {len(gold)} paragraphs labelled by reading (F1)"
@@ -125,10 +127,6 @@ def _distill(config: Config, models: Path, *, teacher: str, sources: Sequence[st
     console.print(f"{models / NAME} is {_verdict(below[NAME])}{hint}", markup=False)
     console.print(f"{cascade.folder} is {_verdict(below[CASCADE])}; {cascade.describe()}", markup=False)
     return Distilled(models / NAME, below[NAME], cascade, run.info.run_id)
-
-
-def _topics(metrics: Mapping[str, Any]) -> float:
-    return float(metrics["topics"]["macro_f1"])
 
 
 def _verdict(below: float) -> str:

@@ -70,6 +70,13 @@ def labels_of(predictions: Sequence[Prediction], taxonomy: Taxonomy) -> Labels:
     return Labels(present, stance)
 
 
+def probabilities_of(predictions: Sequence[Prediction], taxonomy: Taxonomy) -> WeakLabels:
+    """Give the probabilities of predictions, topics' and stances', as labels that another model can learn."""
+    topics = [[p.topics[t].probability for t in taxonomy.ids] for p in predictions]
+    stance = [[[p.topics[t].stance.probabilities[s] for s in STANCES] for t in taxonomy.ids] for p in predictions]
+    return WeakLabels(np.array(topics), np.array(stance))
+
+
 def score_model(
     name: str, predictions: Sequence[Prediction], gold: list[GoldRecord], taxonomy: Taxonomy, *, seed: int = 0
 ) -> Scored:
@@ -82,12 +89,9 @@ def score_model(
         taxonomy: the topics.
         seed: of the bootstrap.
     """
-    topics = np.array([[p.topics[t].probability for t in taxonomy.ids] for p in predictions])
-    stance = np.array(
-        [[[p.topics[t].stance.probabilities[s] for s in STANCES] for t in taxonomy.ids] for p in predictions]
-    )
+    said = probabilities_of(predictions, taxonomy)
     evidence = [p.to_json()["evidence"] for p in predictions]
-    return _scored(name, labels_of(predictions, taxonomy), topics, stance, gold, taxonomy, seed, evidence)
+    return _scored(name, labels_of(predictions, taxonomy), said.topics, said.stance, gold, taxonomy, seed, evidence)
 
 
 def score_weak(name: str, weak: WeakLabels, gold: list[GoldRecord], taxonomy: Taxonomy, *, seed: int = 0) -> Scored:

@@ -19,12 +19,12 @@ from torch import nn
 
 from inference.calibration import Calibration
 from inference.encoder import FUNCTIONS_FILE, EncoderEngine
-from inference.folder import Manifest, write_folder
+from inference.folder import Manifest
 from inference.lexicon import LexicalFunction
 from inference.taxonomy import Taxonomy
 from inference.weak import FILE as WEAK_FILE
 from training.batches import tokenise_texts
-from training.card import model_card
+from training.card import write_with_card
 from training.encoders import Encoder, licence_of
 from training.fuse import fused_attention, tidy
 from training.model import JointModel
@@ -146,8 +146,7 @@ def export_encoder(
             )
         log.info("the encoder is served in %s: %s", precision.name, precision.reason)
         manifest = replace(manifest, engine=engine | precision.to_json())
-        (work / "README.md").write_text(model_card(manifest), "utf-8")
-        return write_folder(target, manifest, lambda folder: _move_files(work, folder))
+        return write_with_card(target, manifest, lambda folder: _move_files(work, folder))
 
 
 def _write_encoder(folder: Path, model: JointModel, encoder: Encoder, functions: Sequence[LexicalFunction]) -> None:
@@ -184,12 +183,7 @@ def export_tfidf(
         training=training,
         data_sha256=data_sha256,
     )
-
-    def fill(folder: Path) -> None:
-        model.save(folder)
-        (folder / "README.md").write_text(model_card(manifest), "utf-8")
-
-    return write_folder(target, manifest, fill)
+    return write_with_card(target, manifest, model.save)
 
 
 def export_weak(
@@ -230,6 +224,5 @@ def export_weak(
 
     def fill(folder: Path) -> None:
         (folder / WEAK_FILE).write_text(json.dumps(data, ensure_ascii=False), "utf-8")
-        (folder / "README.md").write_text(model_card(manifest), "utf-8")
 
-    return write_folder(target, manifest, fill)
+    return write_with_card(target, manifest, fill)

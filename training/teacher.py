@@ -23,7 +23,7 @@ from inference.errors import ConfigError
 from inference.folder import MANIFEST, sha256_file
 from inference.lexicon import ABSTAIN, LexicalFunction, Matcher
 from inference.predictor import Predictor
-from inference.taxonomy import STANCES
+from training.evaluation import probabilities_of
 from training.expert import Expert, without_expert
 from training.quantise import MODEL_FILE
 from training.weak import WeakLabels
@@ -76,13 +76,12 @@ class Teacher:
 
     def answers(self, texts: Sequence[str]) -> WeakLabels:
         """Give its probabilities, calibrated as it serves them."""
-        topics, stance = [], []
-        for start in tqdm(range(0, len(texts), _BATCH), desc="The teacher reads"):
-            for prediction in self.predictor.predict(texts[start : start + _BATCH]):
-                found = list(prediction.topics.values())
-                topics.append([t.probability for t in found])
-                stance.append([[t.stance.probabilities[s] for s in STANCES] for t in found])
-        return WeakLabels(np.array(topics), np.array(stance))
+        taxonomy = self.predictor.manifest.taxonomy
+        parts = [
+            probabilities_of(self.predictor.predict(texts[start : start + _BATCH]), taxonomy)
+            for start in tqdm(range(0, max(len(texts), 1), _BATCH), desc="The teacher reads")
+        ]
+        return WeakLabels(np.concatenate([p.topics for p in parts]), np.concatenate([p.stance for p in parts]))
 
     def reading(self, texts: Sequence[str], answers: WeakLabels) -> WeakLabels:
         """Give what its own topic logits stand for, without the expert and uncalibrated; the stances as they are.
