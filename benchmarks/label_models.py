@@ -4,8 +4,9 @@
 prints one JSON object and tables, in three parts:
 
 - ``gold``: every model is fitted on the corpus's votes (the seeds', with their metadata) and read on gold, whose
-  metadata is unknown. The stance models of the peers are fitted where their own topic model says that the topic is
-  present, and the stances of all are corrected for the shares of the feed in the same way.
+  metadata is unknown. With ``--semantic`` the functions that learn from the corpus' examples vote as well. The stance
+  models of the peers are fitted where their own topic model says that the topic is present, and the stances of all are
+  corrected for the shares of the feed in the same way.
 - ``synthetic``: matrices with known truth, in regimes that label models find hard; means over seeds. All models are
   told the true class shares. Rasd's is told nothing of the functions' accuracies, or, in the row "with guesses", the
   accuracy plus an error of 0.1 (standard deviation), which is what an author's guess may be off.
@@ -43,8 +44,8 @@ from benchmarks.vote_matrices import REGIMES, Regime, speed_matrix  # noqa: E402
 from inference.metrics import evaluate_labels, macro_scores  # noqa: E402
 from inference.taxonomy import STANCES, Taxonomy  # noqa: E402
 from training.config import FeedConfig  # noqa: E402
-from training.labeling import Applier  # noqa: E402
-from training.topics import load_watch_list  # noqa: E402
+from training.labeling import Applier, LabelingFunction, Record, metadata_functions  # noqa: E402
+from training.topics import WatchList, load_watch_list  # noqa: E402
 from training.weak import WeakLabels, columns_of, fit_weak_model, majority_labels  # noqa: E402
 
 # Gold
@@ -81,7 +82,9 @@ def _for_feed(train: WeakLabels, labels: WeakLabels) -> WeakLabels:
     return WeakLabels(labels.topics, stance / stance.sum(2, keepdims=True))
 
 
-def compare_on_gold(models: Mapping[str, Fit], corpus: Path, gold: Path, watch_list: Path) -> dict[str, Any]:
+def compare_on_gold(
+    models: Mapping[str, Fit], corpus: Path, gold: Path, watch_list: Path, *, semantic: bool = False
+) -> dict[str, Any]:
     """Fit every model on the corpus and score it on gold.
 
     Args:
@@ -89,14 +92,16 @@ def compare_on_gold(models: Mapping[str, Fit], corpus: Path, gold: Path, watch_l
         corpus: JSON Lines, with metadata or without.
         gold: JSON Lines with ``text`` and ``topics``.
         watch_list: the functions.
+        semantic: whether semantic functions vote beside them.
     """
-    words = load_watch_list(watch_list)
-    applier, taxonomy = Applier(words), words.taxonomy
+    words, rows = load_watch_list(watch_list), read_records(corpus)
+    taxonomy = words.taxonomy
+    applier = Applier(words, extra=_semantic(words, rows) if semantic else ())
     records = read_records(gold)
     truth = np.array(
         [[STANCES.index(r["topics"][t]) if t in r["topics"] else -1 for t in taxonomy.ids] for r in records]
     )
-    train = applier.apply(read_records(corpus)).matrix
+    train = applier.apply(rows).matrix
     votes = applier.apply({"id": r["id"], "text": r["text"]} for r in records).matrix
     whole = fit_weak_model(train, applier.functions, taxonomy, stance_shares=FeedConfig().shares)
     labels = {
@@ -108,6 +113,16 @@ def compare_on_gold(models: Mapping[str, Fit], corpus: Path, gold: Path, watch_l
     report: dict[str, Any] = {"corpus_rows": len(train), "gold_rows": len(votes), "functions": train.shape[1]}
     report["models"] = {n: _score(taxonomy, truth, _for_feed(*pair)) for n, pair in labels.items()}
     return report
+
+
+def _semantic(words: WatchList, rows: Sequence[Record]) -> list[LabelingFunction]:
+    # The peers' environment, where these are not asked for, has no encoder.
+    from training.embedding import Remembering
+    from training.exemplars import exemplar_functions, learn_from_examples
+
+    embed = Remembering()
+    readings = learn_from_examples(rows, metadata_functions(words), words.taxonomy, embed=embed)
+    return exemplar_functions(readings, embed=embed)
 
 
 def _score(taxonomy: Taxonomy, truth: npt.NDArray[np.int64], labels: WeakLabels) -> dict[str, float]:
@@ -183,6 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpus", type=Path, default=ROOT / "seeds" / "paragraphs", help="JSON Lines file or folder")
     parser.add_argument("--gold", type=Path, default=ROOT / "seeds" / "gold.jsonl", help="JSON Lines with topics")
     parser.add_argument("--watch-list", type=Path, default=ROOT / "configs" / "topics.yaml")
+    parser.add_argument("--semantic", action="store_true", help="semantic functions vote too (needs the encoder)")
     parser.add_argument("--skip", nargs="*", choices=("gold", "synthetic", "speed"), default=[], help="parts left out")
     parser.add_argument("--seeds", type=int, default=3, help="matrices drawn per synthetic regime")
     parser.add_argument("--rows", type=int, default=50_000, help="rows of the speed matrix")
@@ -192,7 +208,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     models = available_models()
     report: dict[str, Any] = {"machine": machine("numpy", "snorkel", "crowd-kit", "torch")}
     if "gold" not in options.skip:
-        report["gold"] = compare_on_gold(models, options.corpus, options.gold, options.watch_list)
+        report["gold"] = compare_on_gold(
+            models, options.corpus, options.gold, options.watch_list, semantic=options.semantic
+        )
     if "synthetic" not in options.skip:
         report["synthetic"] = compare_on_synthetic(models, REGIMES, options.seeds)
     if "speed" not in options.skip:

@@ -9,9 +9,10 @@ import pytest
 from inference.taxonomy import Taxonomy, Topic
 from training.config import load_config
 from training.documents import document_functions, document_votes, whole_articles
+from training.functions import make_applier
 from training.labeling import LabelingFunction
 from training.topics import load_watch_list
-from training.voting import BadRows, cast_votes, make_applier
+from training.voting import BadRows, cast_votes
 
 FUNCTIONS = (
     LabelingFunction("says_yes", "peace_talks", "lexical", False, (1,)),

@@ -17,11 +17,11 @@ from inference.errors import ConfigError
 from inference.folder import MANIFEST, sha256_file
 from tests import tiny
 from training.config import load_config
+from training.functions import make_applier
 from training.labeling import labeling_function
 from training.self_training import keep_teacher, teach, words_alone
 from training.teacher import Teacher
 from training.topics import load_watch_list
-from training.voting import make_applier
 from training.weak import WeakLabels
 from training.workspace import Workspace
 

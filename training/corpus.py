@@ -46,6 +46,10 @@ class Corpus:
     bad_rows: tuple[BadRow, ...]
     digest: str
 
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Give the paragraphs as labelling functions see them, with their other fields."""
+        return ({**fields_of(row), **row} for row in self.data)
+
 
 def fields_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Give a corpus row's other fields, as they stood in its file."""

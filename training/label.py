@@ -30,10 +30,14 @@ from inference.gold import gold_matrix, read_gold
 from inference.taxonomy import STANCES
 from training.analysis import Analysis, analyse
 from training.config import Config
+from training.corpus import load_corpus
+from training.embedding import Embed, Remembering
+from training.exemplars import Readings
+from training.functions import learn_readings, make_applier
 from training.labeling import Applier, Broken
 from training.tallies import Counts, Disagreements, TopicSums, Uncovered
 from training.topics import WatchList, load_watch_list
-from training.voting import BATCH, BadRows, cast_votes, make_applier
+from training.voting import BATCH, BadRows, cast_votes
 from training.weak import WeakLabels, WeakModel, fit_weak_model, majority_labels
 
 VoteArray = npt.NDArray[np.int8]
@@ -73,7 +77,9 @@ def label_corpus(
     """
     target = _target(output)
     watch_list = load_watch_list(config.topics)
-    applier = make_applier(config, watch_list, skip_broken=skip_broken)
+    embed = Remembering()
+    readings = _readings(config, watch_list, gold, embed)
+    applier = make_applier(config, watch_list, skip_broken=skip_broken, readings=readings, embed=embed)
     # Gold comes first: a fault in it must not come to light after hours of labelling.
     judged = _judge(gold, applier, watch_list)
     own = f".{target.name}-{os.getpid()}-"
@@ -82,7 +88,14 @@ def label_corpus(
         bad = BadRows(Path(folder) / "errors.jsonl")
         votes_file, whole = Path(folder) / "votes.parquet", Path(folder) / target.name
         cast = cast_votes(
-            config, watch_list, applier, source=source, votes_file=votes_file, bad=bad, skip_broken=skip_broken
+            config,
+            watch_list,
+            applier,
+            source=source,
+            votes_file=votes_file,
+            bad=bad,
+            skip_broken=skip_broken,
+            readings=readings,
         )
         broken = tuple({b.name: b for b in (*(judged.broken if judged else ()), *cast.broken)}.values())
         kept = [j for j, f in enumerate(applier.functions) if f.name not in {b.name for b in broken}]
@@ -106,6 +119,15 @@ def label_corpus(
     )
     show(analysis, bad, as_json=as_json, target=target)
     return analysis
+
+
+def _readings(config: Config, watch_list: WatchList, gold: str | None, embed: Embed) -> Readings | None:
+    """Learn from the examples of the training corpus, as what is to be labelled may hold none."""
+    if not config.labels.semantic:
+        return None
+    apart = read_gold(gold, watch_list.taxonomy) if gold else []
+    corpus = load_corpus(config.corpus, gold_texts=[r.text for r in apart], seed=config.seed)
+    return learn_readings(config, watch_list, corpus.records(), embed=embed)
 
 
 @contextmanager

@@ -1,33 +1,31 @@
 """Semantic labelling functions: votes from the likeness of a paragraph to sentences that stand for a topic.
 
-A paragraph votes yes for a topic where it is clearly nearer to one of the topic's prototype sentences than to any of
-the everyday ones that the watch list gives for contrast, and no where it is clearly further. The embedding is the mean
-of the embedded encoder's last layer, centred on the prototypes. It is off by default (``labels.semantic``): beside the
-shipped lexical functions it changes nothing that could be measured, and it costs a forward pass for every paragraph.
+They speak for topics of which the corpus has no examples to learn from (:mod:`training.exemplars`). A paragraph votes
+yes for a topic where it is clearly nearer to one of the topic's prototype sentences than to any of the everyday ones
+that the watch list gives for contrast, and no where it is clearly further. The embedding is the mean of the embedded
+encoder's last layer, centred on the prototypes. Beside the shipped lexical functions such likeness changes nothing that
+could be measured, and it costs a forward pass for every paragraph.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from inference.errors import ConfigError
+from training.embedding import Embed, embedder
 from training.labeling import LabelingFunction, Record
 from training.topics import WatchList
 
 FloatArray = npt.NDArray[np.float32]
-Embed = Callable[[Sequence[str]], FloatArray]
-"""Texts to vectors of shape ``(texts, width)``."""
-
 _MARGIN = 0.2
 _YES_ACCURACY, _NO_ACCURACY = 0.7, 0.97
 # An applier asks function by function, for a chunk of thousands of paragraphs at a time.
 _REMEMBERED = 8192
-_MOST_TOKENS = 256
 
 
 class _Likeness(Protocol):
@@ -56,7 +54,7 @@ class Likeness:
         if text in self._known:
             return self._known[text]
         if self._embed is None:
-            self._embed = _embedder()
+            self._embed = embedder()
         if not self._vectors:
             raw = {t: self._embed(s) for t, s in {**self._prototypes, "": self._contrast}.items()}
             self._centre = np.concatenate(list(raw.values())).mean(0)
@@ -70,11 +68,14 @@ class Likeness:
         return margins
 
 
-def semantic_functions(watch_list: WatchList, *, embed: Embed | None = None) -> list[LabelingFunction]:
+def semantic_functions(
+    watch_list: WatchList, *, topics: Collection[str] | None = None, embed: Embed | None = None
+) -> list[LabelingFunction]:
     """Make two labelling functions, ``TOPIC.like`` and ``TOPIC.unlike``, of each topic that has prototypes.
 
     Args:
         watch_list: with prototypes.
+        topics: those that want functions; all where None.
         embed: the embedding; that of the embedded encoder where None.
 
     Raises:
@@ -87,7 +88,7 @@ def semantic_functions(watch_list: WatchList, *, embed: Embed | None = None) -> 
         )
     likeness = Likeness(watch_list.prototypes, watch_list.contrast, embed)
     functions = []
-    for topic in watch_list.prototypes:
+    for topic in watch_list.prototypes if topics is None else [t for t in watch_list.prototypes if t in topics]:
         for name, vote, polarity, accuracy in (("like", "yes", 1, _YES_ACCURACY), ("unlike", "no", 0, _NO_ACCURACY)):
             call = _margin_vote(likeness, topic, vote)
             functions.append(
@@ -107,28 +108,3 @@ def _margin_vote(likeness: _Likeness, topic: str, vote: str) -> Callable[[Record
 
 def _unit(vectors: FloatArray) -> FloatArray:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), dtype=np.float32)
-
-
-def _embedder() -> Embed:
-    # Loading torch takes seconds, which a run without semantic functions need not pay.
-    import torch
-
-    from inference.text import clean
-    from training.embedded import load_embedded
-
-    model, tokenizer = load_embedded()
-    tokenizer.enable_truncation(_MOST_TOKENS)
-
-    def embed(texts: Sequence[str]) -> FloatArray:
-        threads = torch.get_num_threads()
-        # Threads started here would be lost to the worker processes that fork off, and these would wait for them.
-        torch.set_num_threads(1)
-        try:
-            with torch.inference_mode():
-                rows = [torch.tensor([tokenizer.encode("query: " + clean(t)).ids]) for t in texts]
-                means = [model(input_ids=r).last_hidden_state[0].mean(0) for r in rows]
-        finally:
-            torch.set_num_threads(threads)
-        return np.asarray(torch.stack(means).numpy(), dtype=np.float32)
-
-    return embed

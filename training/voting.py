@@ -30,9 +30,10 @@ from inference.processor import usable_cores
 from inference.reading import BadRow
 from training.config import Config
 from training.corpus import read_source
-from training.documents import document_functions, whole_articles
-from training.labeling import Applier, Broken, Votes, python_functions
-from training.semantic import semantic_functions
+from training.documents import whole_articles
+from training.exemplars import Readings
+from training.functions import make_applier
+from training.labeling import Applier, Broken, Votes
 from training.topics import WatchList
 
 VoteArray = npt.NDArray[np.int8]
@@ -41,18 +42,6 @@ _FIT_ROWS = 100_000
 _BAD_EXAMPLES = 10
 _LOOK_SECONDS = 1.0
 _applier: Applier | None = None
-
-
-def make_applier(config: Config, watch_list: WatchList, *, skip_broken: bool) -> Applier:
-    """Give the applier that a configuration asks for."""
-    semantic = semantic_functions(watch_list) if config.labels.semantic else []
-    document = document_functions(watch_list.taxonomy) if config.labels.document else []
-    return Applier(
-        watch_list,
-        use_metadata=config.labels.use_metadata,
-        extra=[*python_functions(config.labels.functions), *semantic, *document],
-        skip_broken=skip_broken or config.labels.skip_broken,
-    )
 
 
 @dataclass
@@ -124,17 +113,19 @@ def cast_votes(
     votes_file: Path,
     bad: BadRows,
     skip_broken: bool,
+    readings: Readings | None = None,
 ) -> Pass:
     """Run the labelling functions over a corpus.
 
     Args:
         config: for the functions.
         watch_list: the watch list that it names.
-        applier: what :func:`make_applier` gave; workers that cannot inherit it make their own.
+        applier: what :func:`training.functions.make_applier` gave; workers that cannot inherit it make their own.
         source: file or folder.
         votes_file: the Parquet file to write, with ``id``, ``text``, ``article`` and ``votes``.
         bad: takes the rows that cannot be read.
         skip_broken: note a function that raises, instead of stopping.
+        readings: what the applier was made with.
 
     Raises:
         CorpusError: where nothing can be read.
@@ -150,7 +141,7 @@ def cast_votes(
     context = _context()
     inherited = applier if context.get_start_method() == "fork" else None
     pool = ProcessPoolExecutor(
-        workers, context, _start_worker, (config, watch_list, skip_broken, inherited, os.getpid())
+        workers, context, _start_worker, (config, watch_list, skip_broken, inherited, readings, os.getpid())
     )
     try:
         with tqdm(desc="Labelling", unit=" paragraphs") as bar:
@@ -186,13 +177,18 @@ def _context() -> multiprocessing.context.BaseContext:
 
 
 def _start_worker(
-    config: Config, watch_list: WatchList, skip_broken: bool, inherited: Applier | None, parent: int
+    config: Config,
+    watch_list: WatchList,
+    skip_broken: bool,
+    inherited: Applier | None,
+    readings: Readings | None,
+    parent: int,
 ) -> None:
     global _applier
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     # Ctrl-C reaches every process; the main one answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _applier = inherited or make_applier(config, watch_list, skip_broken=skip_broken)
+    _applier = inherited or make_applier(config, watch_list, skip_broken=skip_broken, readings=readings)
 
 
 def _end_with(parent: int) -> None:

@@ -141,6 +141,30 @@ def fit_weak_model(
     return WeakModel(taxonomy, functions, topic_models, stance_models)
 
 
+def refit_without(
+    kind: str,
+    model: WeakModel,
+    votes: npt.NDArray[np.int8],
+    *,
+    stance_shares: tuple[float, float, float],
+) -> WeakModel:
+    """Give the model that the other functions make alone; the model itself where it has none of that kind.
+
+    Functions that were fitted beside some which know more count for less than they are worth alone.
+
+    Args:
+        kind: of the functions that are left out.
+        model: fitted on the votes.
+        votes: shape ``(rows, functions)``.
+        stance_shares: as it was fitted with.
+    """
+    kept = [j for j, f in enumerate(model.functions) if f.kind != kind]
+    if len(kept) == len(model.functions):
+        return model
+    functions = tuple(model.functions[j] for j in kept)
+    return fit_weak_model(votes[:, kept], functions, model.taxonomy, stance_shares=stance_shares)
+
+
 def majority_labels(
     votes: npt.NDArray[np.int8], functions: Sequence[LabelingFunction], taxonomy: Taxonomy
 ) -> WeakLabels:

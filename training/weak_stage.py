@@ -21,16 +21,18 @@ from training.analysis import Analysis, analyse
 from training.bootstrap import flat_intervals
 from training.calibrate import shift_to_feed
 from training.config import Config
-from training.corpus import Corpus, fields_of, load_corpus
+from training.corpus import Corpus, load_corpus
+from training.embedding import Remembering
 from training.evaluation import Scored, score_weak
+from training.exemplars import KIND as SEMANTIC
+from training.functions import learn_readings, make_applier
 from training.labeling import Applier, LabelingFunction, Votes
 from training.sampling import hold_out
 from training.self_training import Taught, teach, words_alone
 from training.tallies import Counts, Disagreements, Uncovered
 from training.teacher import Teacher
 from training.topics import WatchList
-from training.voting import make_applier
-from training.weak import WeakLabels, WeakModel, fit_weak_model, majority_labels
+from training.weak import WeakLabels, WeakModel, fit_weak_model, majority_labels, refit_without
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +47,8 @@ class Labelled:
 
     Args:
         corpus: the paragraphs.
-        weak_model: the label model.
-        weak: its labels, the teacher's in their place where there is one.
+        weak_model: the label model that is served: without semantic functions, which need an encoder to vote.
+        weak: the label model's labels, the teacher's in their place where there is one.
         reading: what an encoder that consults the label model learns: the same, but for a teacher's own reading.
         train: rows to train on.
         validation: rows held out.
@@ -106,10 +108,15 @@ def label_stage(
         corpus = load_corpus(config.corpus, gold_texts=[r.text for r in (*gold, *keep_out)], seed=config.seed)
         left_out = ", ".join(f"{n} {why}" for why, n in corpus.dropped.items() if n) or "none left out"
         console.print(f"Corpus: {len(corpus.data)} of {corpus.read} paragraphs ({left_out})")
-        applier = make_applier(config, watch_list, skip_broken=False)
-        votes = applier.apply({**fields_of(r), **r} for r in corpus.data)
+        embed = Remembering()
+        readings = learn_readings(config, watch_list, corpus.records(), embed=embed)
+        if readings is not None:
+            console.print(readings.describe(watch_list.taxonomy))
+        applier = make_applier(config, watch_list, skip_broken=False, readings=readings, embed=embed)
+        votes = applier.apply(corpus.records())
         _check_votes(votes, applier)
         model = fit_weak_model(votes.matrix, applier.functions, watch_list.taxonomy, stance_shares=config.feed.shares)
+        served = refit_without(SEMANTIC, model, votes.matrix, stance_shares=config.feed.shares)
         weak = model.predict(votes.matrix)
         if config.labels.label_model == "majority":
             weak = majority_labels(votes.matrix, applier.functions, watch_list.taxonomy)
@@ -121,7 +128,7 @@ def label_stage(
         calibration = shift_to_feed(Calibration.identity(len(watch_list.taxonomy)), weak, config.feed.shares)
         export.export_weak(
             models / "weak",
-            model,
+            served,
             watch_list.functions,
             calibration=calibration,
             training=tracking.environment(),
@@ -137,7 +144,7 @@ def label_stage(
     order = np.random.default_rng(config.seed).permutation(len(corpus.data))
     train, validation = hold_out(order, config.training.validation)
     labelled = Labelled(
-        corpus, model, taught.labels, taught.reading, train, validation, applier.functions, votes.matrix, analysis
+        corpus, served, taught.labels, taught.reading, train, validation, applier.functions, votes.matrix, analysis
     )
     return labelled, scored
 
