@@ -132,11 +132,12 @@ def test_the_model_that_is_served_is_what_the_other_functions_make_alone() -> No
     shares = (0.3, 0.2, 0.5)
     votes = whole.apply(examples).matrix
     model = fit_weak_model(votes, whole.functions, TAXONOMY, stance_shares=shares)
-    served = refit_without("semantic", model, votes, stance_shares=shares)
+    served, heard = refit_without("semantic", model, votes, stance_shares=shares)
     other = fit_weak_model(alone.apply(examples).matrix, alone.functions, TAXONOMY, stance_shares=shares)
     assert [f.name for f in served.functions] == [f.name for f in alone.functions]
+    assert (heard == alone.apply(examples).matrix).all()
     assert served.topic_models["arms_deal"].to_json() == other.topic_models["arms_deal"].to_json()
-    assert refit_without("semantic", other, votes, stance_shares=shares) is other
+    assert refit_without("semantic", other, heard, stance_shares=shares)[0] is other
 
 
 def test_label_learns_from_the_corpus_what_it_tells_of_news_without_metadata(

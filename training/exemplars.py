@@ -7,7 +7,7 @@ with metadata show reaches those that have none.
 
 The regressions are fitted crosswise (Chernozhukov et al., The Econometrics Journal 21(1), 2018): no record is read by
 one that learned from its article. Else the votes would repeat the metadata that taught them, and the label model would
-take that for agreement.
+take that for agreement. A paragraph that shares its article with no example is read by all of them.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ _STANCE_BINS = tuple(
 
 @dataclass(frozen=True)
 class Reading:
-    """A fitted regression for each fold, each from the examples outside of it.
+    """A fitted regression for each fold, each from the examples outside of it, and their mean.
 
     Args:
-        coef: shape ``(folds, classes, width)``, on standardised features.
-        intercept: shape ``(folds, classes)``.
+        coef: shape ``(folds + 1, classes, width)``, on standardised features.
+        intercept: shape ``(folds + 1, classes)``.
     """
 
     coef: FloatArray
@@ -93,6 +93,7 @@ class Readings:
         topics: topic id to its reading, over no and yes; a topic with too few examples is left out.
         stances: topic id to its reading over the stances; likewise.
         examples: how many there were.
+        articles: theirs.
     """
 
     mean: FloatArray
@@ -100,6 +101,12 @@ class Readings:
     topics: Mapping[str, Reading]
     stances: Mapping[str, Reading]
     examples: int
+    articles: frozenset[str]
+
+    def fold_of(self, record: Record) -> int:
+        """Say which regression may read a record: that of its article's fold, or the mean of all."""
+        article = _article(record)
+        return _fold(article) if article in self.articles else _FOLDS
 
     def describe(self, taxonomy: Taxonomy) -> str:
         """Say what was learned, for people."""
@@ -127,10 +134,11 @@ def learn_from_examples(
     own = [f for f in functions if f.kind == "metadata" and len(f.polarity) > 1]
     examples = [r for r in records if any(f.call(r) is not None for f in own if f.call and not f.is_stance)]
     if not examples:
-        return Readings(np.zeros(0), np.ones(0), {}, {}, 0)
+        return Readings(np.zeros(0), np.ones(0), {}, {}, 0, frozenset())
     features = embed([r["text"] for r in examples]).astype(np.float64)
     mean, spread = features.mean(0), features.std(0) + 1e-6
-    features, folds = (features - mean) / spread, np.array([_fold(r) for r in examples])
+    articles = [_article(r) for r in examples]
+    features, folds = (features - mean) / spread, np.array([_fold(a) for a in articles])
     topics, stances = {}, {}
     for topic in taxonomy.ids:
         labels = _told(examples, own, topic, TOPIC_VOTES)
@@ -138,7 +146,7 @@ def learn_from_examples(
             topics[topic] = reading
             if reading := _fit(features, _told(examples, own, topic, STANCES), folds, classes=len(STANCES)):
                 stances[topic] = reading
-    return Readings(mean, spread, topics, stances, len(examples))
+    return Readings(mean, spread, topics, stances, len(examples), frozenset(articles))
 
 
 def exemplar_functions(readings: Readings, *, embed: Embed) -> list[LabelingFunction]:
@@ -182,14 +190,14 @@ class _Reader:
 
     def __call__(self, record: Record) -> Mapping[tuple[bool, str], FloatArray]:
         """Give what was learned of it: the classes' probabilities under ``(is_stance, topic)``."""
-        key = _key(record)
+        key = self._key(record)
         if key not in self._known:
             self.prepare([record])
         return self._known[key]
 
     def prepare(self, records: Sequence[Record]) -> None:
         """Read those that are not known yet."""
-        keys = list(dict.fromkeys(key for r in records if (key := _key(r)) not in self._known))
+        keys = list(dict.fromkeys(key for r in records if (key := self._key(r)) not in self._known))
         if not keys:
             return
         own = self._readings
@@ -205,13 +213,16 @@ class _Reader:
         while len(self._known) > max(_REMEMBERED, len(keys)):
             self._known.popitem(last=False)
 
+    def _key(self, record: Record) -> tuple[str, int]:
+        return record["text"], self._readings.fold_of(record)
 
-def _key(record: Record) -> tuple[str, int]:
-    return record["text"], _fold(record)
+
+def _article(record: Record) -> str:
+    return str(record.get("article") or record["id"])
 
 
-def _fold(record: Record) -> int:
-    return zlib.crc32(str(record.get("article") or record["id"]).encode("utf-8", "replace")) % _FOLDS
+def _fold(article: str) -> int:
+    return zlib.crc32(article.encode("utf-8", "replace")) % _FOLDS
 
 
 def _told(
@@ -225,8 +236,8 @@ def _told(
 def _fit(
     features: FloatArray, labels: npt.NDArray[np.int64], folds: npt.NDArray[np.int64], *, classes: int
 ) -> Reading | None:
-    coef = np.zeros((_FOLDS, classes, features.shape[1]))
-    intercept = np.zeros((_FOLDS, classes))
+    coef = np.zeros((_FOLDS + 1, classes, features.shape[1]))
+    intercept = np.zeros((_FOLDS + 1, classes))
     for fold in range(_FOLDS):
         rows = (labels >= 0) & (folds != fold)
         if np.bincount(labels[rows], minlength=classes).min() < _LEAST:
@@ -236,4 +247,5 @@ def _fit(
             coef[fold, 1], intercept[fold, 1] = model.coef_[0], model.intercept_[0]
         else:
             coef[fold], intercept[fold] = model.coef_, model.intercept_
+    coef[-1], intercept[-1] = coef[:-1].mean(0), intercept[:-1].mean(0)
     return Reading(coef, intercept)

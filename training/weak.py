@@ -147,8 +147,8 @@ def refit_without(
     votes: npt.NDArray[np.int8],
     *,
     stance_shares: tuple[float, float, float],
-) -> WeakModel:
-    """Give the model that the other functions make alone; the model itself where it has none of that kind.
+) -> tuple[WeakModel, npt.NDArray[np.int8]]:
+    """Give the model that the other functions make alone, and their votes; what was given where none is of that kind.
 
     Functions that were fitted beside some which know more count for less than they are worth alone.
 
@@ -160,9 +160,10 @@ def refit_without(
     """
     kept = [j for j, f in enumerate(model.functions) if f.kind != kind]
     if len(kept) == len(model.functions):
-        return model
+        return model, votes
     functions = tuple(model.functions[j] for j in kept)
-    return fit_weak_model(votes[:, kept], functions, model.taxonomy, stance_shares=stance_shares)
+    heard = votes[:, kept]
+    return fit_weak_model(heard, functions, model.taxonomy, stance_shares=stance_shares), heard
 
 
 def majority_labels(

@@ -116,7 +116,7 @@ def label_stage(
         votes = applier.apply(corpus.records())
         _check_votes(votes, applier)
         model = fit_weak_model(votes.matrix, applier.functions, watch_list.taxonomy, stance_shares=config.feed.shares)
-        served = refit_without(SEMANTIC, model, votes.matrix, stance_shares=config.feed.shares)
+        served, heard = refit_without(SEMANTIC, model, votes.matrix, stance_shares=config.feed.shares)
         weak = model.predict(votes.matrix)
         if config.labels.label_model == "majority":
             weak = majority_labels(votes.matrix, applier.functions, watch_list.taxonomy)
@@ -125,12 +125,14 @@ def label_stage(
         )
         shares = {f"weak.{t}.share": float(weak.topics[:, i].mean()) for i, t in enumerate(watch_list.taxonomy.ids)}
         mlflow.log_metrics(shares)
-        calibration = shift_to_feed(Calibration.identity(len(watch_list.taxonomy)), weak, config.feed.shares)
+        plain = Calibration.identity(len(watch_list.taxonomy))
+        calibration = shift_to_feed(plain, weak, config.feed.shares)
         export.export_weak(
             models / "weak",
             served,
             watch_list.functions,
-            calibration=calibration,
+            # Its stances are its own, so what corrects them for the feed's shares is as well.
+            calibration=shift_to_feed(plain, served.predict(heard), config.feed.shares),
             training=tracking.environment(),
             data_sha256=corpus.digest,
         )
