@@ -16,7 +16,8 @@ Embed = Callable[[Sequence[str]], FloatArray]
 """Texts to vectors of shape ``(texts, width)``."""
 
 LAST = 1.0
-# Deeper layers know more of what a text is about, the last one more of its tone.
+# Both tell topics and stances apart better than either alone: log loss on the seeds, crosswise, .170 and .433; the
+# first alone .227 and .458, the last .187 and .480.
 DEEP_AND_LAST = (2 / 3, LAST)
 _MOST_TOKENS = 256
 _BATCH = 16
