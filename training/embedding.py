@@ -37,6 +37,7 @@ def embedder(*, layers: Sequence[float] = (LAST,)) -> Embed:
     from training.batches import use_bf16
     from training.embedded import load_embedded
 
+    _one_thread_in_a_worker()
     model, tokenizer = load_embedded()
     model.eval()
     tokenizer.enable_truncation(_MOST_TOKENS)
@@ -44,27 +45,30 @@ def embedder(*, layers: Sequence[float] = (LAST,)) -> Embed:
     places = [round(part * model.config.num_hidden_layers) for part in layers]
 
     def embed(texts: Sequence[str]) -> FloatArray:
-        threads = torch.get_num_threads()
-        # Of threads that were started before a worker process was forked off, none lives in it, and it would wait for
-        # them; and there is one worker for each core.
-        torch.set_num_threads(1 if multiprocessing.parent_process() else threads)
+        _one_thread_in_a_worker()
         order = np.argsort([len(t) for t in texts], kind="stable")
         parts = []
-        try:
-            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=use_bf16("auto")):
-                for start in range(0, len(order), _BATCH):
-                    read = tokenizer.encode_batch(["query: " + clean(texts[i]) for i in order[start : start + _BATCH]])
-                    mask = torch.tensor([e.attention_mask for e in read])
-                    states = model(
-                        input_ids=torch.tensor([e.ids for e in read]), attention_mask=mask, output_hidden_states=True
-                    ).hidden_states
-                    share = (mask / mask.sum(1, keepdim=True))[:, :, None]
-                    parts.append(torch.cat([(states[p].float() * share).sum(1) for p in places], 1).numpy())
-        finally:
-            torch.set_num_threads(threads)
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=use_bf16("auto")):
+            for start in range(0, len(order), _BATCH):
+                read = tokenizer.encode_batch(["query: " + clean(texts[i]) for i in order[start : start + _BATCH]])
+                mask = torch.tensor([e.attention_mask for e in read])
+                states = model(
+                    input_ids=torch.tensor([e.ids for e in read]), attention_mask=mask, output_hidden_states=True
+                ).hidden_states
+                share = (mask / mask.sum(1, keepdim=True))[:, :, None]
+                parts.append(torch.cat([(states[p].float() * share).sum(1) for p in places], 1).numpy())
         return np.concatenate(parts)[np.argsort(order, kind="stable")].astype(np.float32)
 
     return embed
+
+
+def _one_thread_in_a_worker() -> None:
+    import torch
+
+    # Of threads that were started before a worker process was forked off none lives in it, and it would wait for them
+    # for ever; and there is one worker for each core.
+    if multiprocessing.parent_process() is not None:
+        torch.set_num_threads(1)
 
 
 class Remembering:
