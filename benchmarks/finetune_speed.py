@@ -37,13 +37,13 @@ from inference.metrics import PARTS, evaluate_labels, macro_scores
 from training.batches import Collator, build_dataset, predict_logits, use_bf16
 from training.calibrate import calibrate
 from training.config import Config, load_config
-from training.corpus import fields_of, load_corpus
+from training.corpus import load_corpus
 from training.encoders import load_encoder
 from training.finetune import finetune
+from training.functions import make_applier
 from training.model import JointModel, JointOutput, joint_loss
 from training.sampling import hold_out
 from training.topics import WatchList, load_watch_list
-from training.voting import make_applier
 from training.weak import WeakLabels, fit_weak_model
 
 # What each row adds to the row before it. A frozen layer costs no backward pass; kept, it costs no forward pass either.
@@ -73,7 +73,7 @@ def make_task(config: Config, *, rows: int, gold: str | None) -> Task:
     watch_list = load_watch_list(config.topics)
     corpus = load_corpus(config.corpus, gold_texts=[r.text for r in read_gold(config.corpus.gold, watch_list.taxonomy)])
     applier = make_applier(config, watch_list, skip_broken=False)
-    votes = applier.apply({**fields_of(r), **r} for r in corpus.data)
+    votes = applier.apply(corpus.records())
     shares = config.feed.shares
     model = fit_weak_model(votes.matrix, applier.functions, watch_list.taxonomy, stance_shares=shares)
     weak = model.predict(votes.matrix)

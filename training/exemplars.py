@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from inference.lexicon import TOPIC_VOTES
@@ -79,8 +80,7 @@ class Reading:
             folds: shape ``(rows,)``; which regression reads each row.
         """
         logits = np.einsum("rw,rcw->rc", features, self.coef[folds]) + self.intercept[folds]
-        odds = np.exp(logits - logits.max(1, keepdims=True))
-        return np.asarray(odds / odds.sum(1, keepdims=True))
+        return np.asarray(softmax(logits, axis=1))
 
 
 @dataclass(frozen=True)
