@@ -101,6 +101,9 @@ def fold_batch(texts: Sequence[str]) -> FoldedBatch:
         texts: any strings, lone surrogates and control characters included.
     """
     characters, codes, ends = _encode(texts)
+    if beyond := _beyond_the_table(characters):
+        texts = [text.translate(beyond) for text in texts]
+        characters, codes, ends = _encode(texts)
     if (codes == _EXPANDS).any():
         texts = list(texts)
         for number in np.unique(np.searchsorted(ends, np.flatnonzero(codes == _EXPANDS), side="right")).tolist():
@@ -120,6 +123,13 @@ def fold_batch(texts: Sequence[str]) -> FoldedBatch:
     breaks = np.sort(np.concatenate((text_ends, _sentence_ends(codes))))
     counts = np.diff(np.searchsorted(starts, text_ends), prepend=0)
     return FoldedBatch(keys, others, counts, np.searchsorted(breaks, starts))
+
+
+def _beyond_the_table(characters: Characters) -> dict[int, str]:
+    """Give the characters above the first plane that fold to others, such as mathematical letters, and to what."""
+    found = np.unique(characters[characters >= _PLANE]).tolist()
+    folded = {code: folded_view(f"x{chr(code)}x").text[1:-1] for code in found}
+    return {code: text for code, text in folded.items() if text != chr(code)}
 
 
 def _encode(texts: Sequence[str]) -> tuple[Characters, Codes, IntArray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inference.lexicon import ABSTAIN, LexicalFunction, Matcher, tokenise
@@ -120,6 +120,7 @@ def test_all_ways_of_matching_agree_with_the_plain_rules(functions: list[Lexical
 
 
 @settings(max_examples=200, deadline=None)
+@example(["\U0001d608", "\U0001ee00 \U0001f100"])
 @given(st.lists(st.text(max_size=60), max_size=4))
 def test_any_text_at_all_can_be_voted_on(texts: list[str]) -> None:
     matcher = Matcher(
